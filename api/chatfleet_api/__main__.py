@@ -21,6 +21,7 @@ from chatfleet_api.pod.probes import DrainHook, create_health_app, health_routes
 from chatfleet_api.pod.services import VERSION, Services, open_services
 from chatfleet_api.pod.settings import ENV_ADMIN_PORT, ENV_HEALTH_PORT, ENV_PORT, ENVIRONMENT, Settings, read_settings
 from chatfleet_api.process import run
+from chatfleet_api.providers.response_cache.store import RedisAnswers
 from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_api.server.http_server import Server, health_server, listen, listeners
 from chatfleet_api.web.app import create_app
@@ -78,6 +79,7 @@ def _admin_port(settings: Settings, services: Services) -> AdminPort:
         sessions=services.sessions,
         dispatcher=services.dispatcher,
         fleet_events=services.fleet_events,
+        cache=RedisAnswers(services.redis) if services.redis else None,
         tasks=services.tasks,
         usage=services.web.usage,
         dead_letters=_dead_letters(services),

@@ -9,6 +9,7 @@
 - `names`                       labels, annotations, ports, paths, headers, names of child objects
 - `metrics`                     all metrics: names, labels and descriptions
 - `metric_row`                  what is known of a metric
+- `cache_metrics`               metrics of the response cache
 - `process_metrics`             metrics that every process has
 - `metric_worries`              when to worry about each metric
 - `dashboards/`                 the Grafana dashboards of the chart

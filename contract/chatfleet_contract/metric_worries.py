@@ -6,7 +6,7 @@ Dashboards and alerts ask the same questions; a metric without an answer is not 
 from collections.abc import Mapping
 from typing import Final
 
-from chatfleet_contract import metrics
+from chatfleet_contract import cache_metrics, metrics
 
 WORRY: Final[Mapping[str, str]] = {
     metrics.ACTIVE_STREAMS: "it stays near `chatfleet_stream_capacity`: further requests get 503 `at_capacity`",
@@ -50,6 +50,11 @@ WORRY: Final[Mapping[str, str]] = {
     metrics.ARCHIVE_QUEUED_CONVERSATIONS: "it grows for minutes; at 500,000, changes of further conversations get 503",
     metrics.ARCHIVE_OLDEST_SECONDS: "it exceeds 60 s: PostgreSQL is unreachable, too slow, or rejects a conversation",
     metrics.ARCHIVE_MESSAGES_TOTAL: "it stands still in all pods while conversations wait",
+    cache_metrics.HITS_TOTAL: "it stands still while the cache is on: no two requests are equal; turn it off",
+    cache_metrics.MISSES_TOTAL: "its rate far exceeds that of hits: raise `cache.ttlSeconds`, or turn the cache off",
+    cache_metrics.FAILURES_TOTAL: "it increases: Redis is too slow or down, and providers answer everything",
+    cache_metrics.READ_BYTES_TOTAL: "its rate nears what the network to Redis can carry",
+    cache_metrics.WRITTEN_BYTES_TOTAL: "it far exceeds what is read: raise `cache.maxBytes`",
     metrics.SPANS_EXPORTED_TOTAL: "it stands still while there are requests, and `otlpEndpoint` is set",
     metrics.SPANS_DROPPED_TOTAL: "it increases: the collector is unreachable or too slow, and traces have gaps",
     metrics.REDIS_UP: "it is 0: conversations return 503, and streams are not resumable",

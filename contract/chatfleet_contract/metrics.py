@@ -8,6 +8,7 @@ Names follow the Prometheus conventions (base units, `_total` on counters). Card
 from collections.abc import Mapping
 from typing import Final
 
+from chatfleet_contract.cache_metrics import CACHE_METRICS
 from chatfleet_contract.metric_row import Kind, Metric
 from chatfleet_contract.process_metrics import PROCESS_METRICS
 
@@ -197,6 +198,7 @@ POD_METRICS: Final = (
     Metric(ARCHIVE_QUEUED_CONVERSATIONS, Kind.GAUGE, (), "Conversations with changes that are not archived yet."),
     Metric(ARCHIVE_OLDEST_SECONDS, Kind.GAUGE, (), "For how long the first of these conversations has waited."),
     Metric(ARCHIVE_MESSAGES_TOTAL, Kind.COUNTER, (), "Messages that this pod has written to PostgreSQL."),
+    *CACHE_METRICS,
     Metric(SPANS_EXPORTED_TOTAL, Kind.COUNTER, (), "Spans that the OpenTelemetry collector has accepted."),
     Metric(SPANS_DROPPED_TOTAL, Kind.COUNTER, (), "Spans that were not exported: queue full, rejected, or pod ended."),
     Metric(REDIS_UP, Kind.GAUGE, (), "Redis: 1 available or not used, 0 unavailable."),
@@ -235,9 +237,7 @@ APISERVER_METRICS: Final = (
         ("verb", "kind"),
         "Writes accepted by the Kubernetes API server.",
     ),
-    Metric(
-        METRICS_APISERVER_REGISTERED, Kind.GAUGE, ("version",), "APIService: 1 ours, -1 of another server, 0 absent."
-    ),
+    Metric(METRICS_APISERVER_REGISTERED, Kind.GAUGE, ("version",), "APIService: 1 ours, -1 another's, 0 absent."),
     Metric(
         METRICS_APISERVER_CERTIFICATE_EXPIRY,
         Kind.GAUGE,

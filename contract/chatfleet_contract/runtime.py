@@ -14,6 +14,7 @@ from chatfleet_contract.parts import Part
 from chatfleet_contract.spec import Conversations, Limits, Observability, OnRevoke, Streaming
 from chatfleet_contract.spec.administrators import Administrator
 from chatfleet_contract.spec.agents import Route
+from chatfleet_contract.spec.cache import Cache
 from chatfleet_contract.spec.credentials import WorkloadIdentity
 from chatfleet_contract.spec.jwt import JWTIssuer
 from chatfleet_contract.spec.knowledge import Knowledge
@@ -193,6 +194,7 @@ class RuntimeConfig(Part):
     conversations: Conversations = Conversations()
     streaming: Streaming = Streaming()
     limits: Limits = Limits()
+    cache: Cache = Cache()
     observability: Observability = Observability()
     egress: RuntimeEgress = RuntimeEgress()
     knowledge_folder: str = KNOWLEDGE_DIR

@@ -10,6 +10,7 @@ configuration   the configuration that is served, the level of the logs, when AP
 masking         what of a configuration is not shown
 runs            answers that are being written: list, cancel
 sessions        conversations of a tenant: list, one, cleanup by age
+cache           the response cache: what is in it, clear
 tasks           what pods do in the background: list, one, cancel
 events          what happens, as it happens
 usage           what the ChatDeployment, or a tenant, has used

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from chatfleet_api.admin.cache import cache_routes
 from chatfleet_api.admin.configuration import configuration_routes
 from chatfleet_api.admin.events import event_routes
 from chatfleet_api.admin.runs import run_routes
@@ -42,6 +43,7 @@ def create_admin_app(admin: AdminServices) -> ASGIApp:
         configuration_routes,
         run_routes,
         session_routes,
+        cache_routes,
         usage_routes,
         event_routes,
         webhook_routes,

@@ -9,6 +9,7 @@ from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.domain.principal import Authenticate
 from chatfleet_api.identity.key_uses import KeyUses
 from chatfleet_api.pod.configuration import Configuration
+from chatfleet_api.providers.response_cache.store import RedisAnswers
 from chatfleet_api.runs.directory import RunDirectory
 from chatfleet_api.runs.fleet.events import FleetEvents
 from chatfleet_api.runs.fleet.tasks import TaskDirectory
@@ -31,6 +32,8 @@ class AdminServices:
     dispatcher: Dispatcher
     fleet_events: FleetEvents | None
     """None: without Redis, this pod is all there is."""
+    cache: RedisAnswers | None
+    """None: without Redis there is no response cache."""
     tasks: TaskDirectory
     usage: UsageReports
     dead_letters: DeadLetters | None

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from chatfleet_api.agents.choice import REQUESTED, Choice, by_answer, by_rule, question_of, without_answer
 from chatfleet_api.agents.routing import routing_request
+from chatfleet_api.domain.cache_use import using
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Agent, Token
 from chatfleet_api.domain.request import ChatRequest, forget_sent
@@ -137,9 +138,10 @@ class Supervising(Delegating):
 
     async def _text(self, request: ChatRequest) -> str:
         pieces: list[str] = []
-        async with self._router.open(request) as stream:
-            async for batch in stream:
-                pieces += (piece.text for piece in batch if isinstance(piece, Token))
+        with using(None):  # the response cache is for the answer of the agent
+            async with self._router.open(request) as stream:
+                async for batch in stream:
+                    pieces += (piece.text for piece in batch if isinstance(piece, Token))
         return "".join(pieces)
 
 

@@ -14,6 +14,7 @@ from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.steps import one_step
 from chatfleet_api.chat.turn import RunJob, Seams, Sink, run_turn
+from chatfleet_api.domain.cache_use import using
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
@@ -90,7 +91,8 @@ class FollowUps:
             seams = replace(self.seams, steps=one_step)
             noted = _Noted(sink(pending))
             job = RunJob(began, request, provider, noted, self.clock, seams=seams, consumer=consumer, held=part.held)
-            part.keep(start(of.tenant, began.run, partial(self._make, of, job, noted)))
+            with using(None):  # the response cache is for the requests of clients
+                part.keep(start(of.tenant, began.run, partial(self._make, of, job, noted)))
 
     async def _make(self, of: Of, job: RunJob, noted: _Noted, run: Run) -> None:
         tasks = self.seams.tasks

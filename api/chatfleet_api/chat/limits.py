@@ -193,7 +193,7 @@ def share_of(limits: Limits | None, tenant: str, held: Held | None) -> Share:
 def tokens_used(request: ChatRequest, reply: Reply, end: Terminal) -> Usage:
     """Return the tokens of an answer: the provider's numbers, or an estimate of one that ended early."""
     if end.usage is not None:
-        return end.usage
+        return NO_TOKENS if end.usage.cached else end.usage
     if reply.first_token_ms is None and FACTS[end.code].outcome == "failed":
         return NO_TOKENS  # no provider has answered
     written = len(reply.text) + len(reply.reasoning or "")

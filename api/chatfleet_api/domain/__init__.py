@@ -14,6 +14,7 @@ key_limits       limits and a budget that an API key has of its own
 quota            what is left to a caller, and what a request holds of it
 ids              which text is an id
 trace            the span of a task, where there is tracing
+cache_use        what a request wants of the response cache, and what came of it
 live             live configuration: `Live`
 presence         which users have a request in progress
 log_context      the ids in log lines of a request or a run

@@ -41,6 +41,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Where the vendor has answered, by its own word; empty: it names no place."""
     price_version: str = ""
     """Which prices `cost_usd` comes from; empty: none, or several."""
+    cached: bool = False
+    """Whether the answer came from the response cache: its tokens were used before, and not again."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return what both have cost together."""
@@ -60,6 +62,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             service_tier=self.service_tier if self.service_tier == other.service_tier else "",
             region=self.region if self.region == other.region else "",
             price_version=self.price_version if self.price_version == other.price_version else "",
+            cached=self.cached and other.cached,
         )
 
 

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.domain.tasks import TaskKind
+from chatfleet_api.limits.together import Together
 from chatfleet_api.runs.fleet.events import FleetEvents
 from chatfleet_api.runs.fleet.interface import HeartbeatResult
 from chatfleet_api.runs.fleet.tasks import TaskDirectory
@@ -37,3 +38,8 @@ def of_archive(archive: ArchiveKeeper | None) -> list[Lasting]:
     if archive is None:
         return []
     return [(TaskKind.ARCHIVE, archive.run), (TaskKind.MONITORING, archive.watch)]
+
+
+def of_limits(together: Together | None) -> list[Lasting]:
+    """Return what a pod does for limits; nothing without Redis."""
+    return [] if together is None else [(TaskKind.LIMITS, together.run)]

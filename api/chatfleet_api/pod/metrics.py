@@ -229,6 +229,8 @@ class Meter:
     def charged(self, tenant: str, charge: Charge) -> None:
         """Count the cost of an attempt, or that it is not known, and the tokens of one that was wasted."""
         provider, model, usage = charge.provider, charge.model, charge.usage
+        if usage.cached:
+            return  # no provider has got it
         self.tenants.used(tenant, usage)
         if usage.cost_usd is None:
             self._counters[names.UNPRICED_ANSWERS_TOTAL](provider, model).inc()

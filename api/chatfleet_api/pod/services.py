@@ -34,7 +34,7 @@ from chatfleet_api.pod.configuration import Configuration
 from chatfleet_api.pod.day_usage import DayUsage
 from chatfleet_api.pod.document_vectors import of_knowledge, of_library, open_library
 from chatfleet_api.pod.exports import export, export_parts
-from chatfleet_api.pod.fleet_tasks import Lasting, of_archive, of_fleet
+from chatfleet_api.pod.fleet_tasks import Lasting, of_archive, of_fleet, of_limits
 from chatfleet_api.pod.health import BudgetState, Health, Sources
 from chatfleet_api.pod.lifecycle import Lifecycle
 from chatfleet_api.pod.metrics import Meter
@@ -47,6 +47,7 @@ from chatfleet_api.pod.tracing import Tracing
 from chatfleet_api.pod.warnings import budget_warnings
 from chatfleet_api.pod.webhooks import announcer, user_webhooks, webhook_sender
 from chatfleet_api.providers.registry import open_registry
+from chatfleet_api.providers.response_cache.opening import open_response_cache
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.runs.fleet.events import FleetEvents, open_fleet_events
 from chatfleet_api.runs.fleet.tasks import TaskDirectory
@@ -164,6 +165,7 @@ class Wiring:
             streams=SSEStreams(configuration.live.map(lambda live: live.streaming), self.meter),
             on_client_disconnect=configuration.live.map(lambda live: live.conversations.on_client_disconnect),
             authenticate=self.authentication,
+            caches=configuration.live.map(lambda live: live.cache.enabled and self.redis is not None),
             tracer=ports.tracer,
             presence=self.presence,
             test_routes=configuration.live.map(lambda live: live.observability.test_routes),
@@ -194,6 +196,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
         async with (
             open_stores(settings, configuration.live, authentication.limits, meter) as stores,
             open_tool_servers(configuration.live, clock=time.monotonic, version=VERSION, meter=meter) as tools,
+            open_response_cache(stores.redis, configuration.live.map(lambda live: live.cache)) as registry.cache,
         ):
             tracing = Tracing(configuration.live, pod=settings.pod, version=VERSION)
             tracing.follow()
@@ -208,7 +211,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             sources = replace(sources, **of_library(library), webhooks=lambda: sender.problems if sender else ())
             health = Health(pod=settings.pod, version=VERSION, sources=sources)
             export(meter, health, chat, pool)
-            export_parts(meter, stores, tracing, wiring.authentication)
+            export_parts(meter, stores, tracing, wiring.authentication, registry.cache)
             directory = TaskDirectory(tasks, stores.redis, stores.process)
             running: list[Lasting] = [
                 *((TaskKind.CREDENTIALS, wiring.authentication.watch), (TaskKind.MONITORING, sources.heartbeat.run)),
@@ -224,9 +227,7 @@ async def open_services(settings: Settings, config: RuntimeConfig) -> AsyncGener
             if sender is not None and stores.redis is not None:
                 running.append((TaskKind.WEBHOOKS, sender.run))
                 running.append((TaskKind.UPSTREAMS, registry.join(stores.redis, stores.process).run))
-            running += of_archive(stores.archive)
-            if stores.limits.together is not None:
-                running.append((TaskKind.LIMITS, stores.limits.together.run))
+            running += [*of_archive(stores.archive), *of_limits(stores.limits.together)]
             if (file := settings.config_file) is not None:
                 running.append((TaskKind.CONFIGURATION, lambda: configuration.watch(file)))
             async with (

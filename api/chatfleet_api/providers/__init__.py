@@ -7,6 +7,7 @@
 - `environment`: what all providers share: connection pool, metrics, clock, randomness
 - `policies/`: quota, circuit breaker, retry with back-off, retry budget, concurrency limit, fallback, prefill, spans,
   measuring
+- `response_cache/`: answers to equal deterministic requests
 - `upstream`: a provider over HTTP: request, deadlines, server-sent events, closed connections
 - `embeddings`, `vectors`: embeddings of a model, behind the same slots, circuit breaker and retry budget; their form
 - `error_objects`: the shapes of errors

@@ -1,8 +1,8 @@
 """From the runtime configuration to the catalogue: each model a provider behind the same policies, in the same order.
 
-From the outside: documents, fallback, prefill, retry, quota, circuit breaker, concurrency limit, span, measuring,
-defaults, upstream. A fallback is worth its price only when retries did not help; a back-off, and the pause of a quota,
-hold no slot; waiting for a slot is not the upstream's failure.
+From the outside: documents, response cache, fallback, prefill, retry, quota, circuit breaker, concurrency limit, span,
+measuring, defaults, upstream. A fallback is worth its price only when retries did not help; a back-off, and the pause
+of a quota, hold no slot; waiting for a slot is not the upstream's failure.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +32,9 @@ from chatfleet_api.providers.policies.retry_budget import RetryBudget
 from chatfleet_api.providers.policies.traced import Traced, TracedModel
 from chatfleet_api.providers.provider import Opening, Provider
 from chatfleet_api.providers.quotas import Quotas
+from chatfleet_api.providers.response_cache.cache import ResponseCache
+from chatfleet_api.providers.response_cache.cached import Cached
+from chatfleet_api.providers.response_cache.key import model_mark
 from chatfleet_api.providers.shutdown_dates import SHUTDOWN_DATES
 from chatfleet_api.providers.vendors.table import VENDORS
 from chatfleet_api.redis.client import RedisClient
@@ -64,6 +67,8 @@ class Registry:
         self._environment = environment
         self._upstreams: dict[RuntimeProvider, SharedUpstream] = {}
         self._quotas = Quotas(environment.meter, environment.clock)
+        self.cache: ResponseCache | None = None
+        """Answers of all pods; None: this one has no Redis."""
 
     def join(self, redis: RedisClient, pod: str) -> FleetNews:
         """Share from now on with the other pods what answers show of upstreams; return what has to run for it."""
@@ -89,6 +94,7 @@ class Registry:
         }
         providers = {provider.name: provider for provider in config.providers}
         named_models = [(model, _named(providers, model)) for model in config.models]
+        marks = {model.name: model_mark(model, provider) for model, provider in named_models}
         single, hurried = (
             {model.name: self._single(model, provider, upstreams, waits=waits) for model, provider in named_models}
             for waits in (True, False)
@@ -99,7 +105,7 @@ class Registry:
             if model.knowledge and ground
             else provider
             for model in config.models
-            for provider in [_with_fallbacks(model, single, hurried, names)]
+            for provider in [self._cached(model, marks[model.name], _with_fallbacks(model, single, hurried, names))]
         }
         self._upstreams = upstreams
         self._quotas.keep([Scope(*name) for name in names.values()])
@@ -111,6 +117,10 @@ class Registry:
             model.name: self._embedder(model, provider, upstreams[provider]) for model, provider in named_models
         }
         return kind(models, named, {model.name: model for model in config.models}, embedding)
+
+    def _cached(self, model: Model, mark: bytes, provider: Provider) -> Provider:
+        labels = ModelLabels(model.provider, model.name, model.model)
+        return Cached(provider, labels, mark, lambda: self.cache)
 
     def _connect(self, provider: RuntimeProvider) -> SharedUpstream:
         clock = self._environment.clock

@@ -26,8 +26,12 @@ COUNTS: Final = (
 COUNTERS: Final = (
     *("requests", *COUNTS, "estimated", "priced", "unpriced", "cost"),
     *("wasted_input_tokens", "wasted_output_tokens", "wasted_cost"),
+    *("cached", "saved_input_tokens", "saved_output_tokens", "saved_priced", "saved_cost"),
 )
-"""Names of all counters of a row; costs are in picodollars, and `priced` and `unpriced` count charges."""
+"""Names of all counters of a row; costs are in picodollars, and `priced` and `unpriced` count charges.
+
+`cached` counts answers from the response cache, and `saved_priced` those of known price.
+"""
 
 
 class Consumer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,6 +44,7 @@ class Consumer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 UNKNOWN_CONSUMER: Final = Consumer()
+_NOTHING: Final = Decimal(0)
 
 
 class Charge(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,6 +56,8 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: Usage
     wasted: bool = False
     """Whether nothing of it is part of the answer."""
+    saved_usd: Decimal | None = None
+    """What an answer from the response cache would have cost; None: it is none, or its price is not known."""
 
 
 class UsageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,8 +90,9 @@ def charges_of(attempts: Sequence[Attempt], prices: PriceBook, at: datetime) -> 
 
 
 def used_by(charges: Sequence[Charge]) -> Usage | None:
-    """Return what is part of an answer; None: nothing is."""
+    """Return what is part of an answer; None: nothing is. What was cached counts only if nothing else was used."""
     parts = [charge.usage for charge in charges if not charge.wasted]
+    parts = [usage for usage in parts if not usage.cached] or parts
     return reduce(add, parts) if parts else None
 
 
@@ -104,14 +112,20 @@ def picodollars(cost: Decimal) -> int:
 
 def _charge(attempt: Attempt, prices: PriceBook, at: datetime) -> Charge:
     cost = prices.cost(attempt.model, attempt.usage, at)
-    usage = replace(attempt.usage, cost_usd=cost.usd, price_version=cost.version)
-    return Charge(attempt.provider, attempt.model, attempt.upstream_model, usage, attempt.wasted)
+    is_cached = attempt.usage.cached
+    usage = replace(attempt.usage, cost_usd=_NOTHING if is_cached else cost.usd, price_version=cost.version)
+    names = (attempt.provider, attempt.model, attempt.upstream_model)
+    return Charge(*names, usage, attempt.wasted, cost.usd if is_cached else None)
 
 
 def _counters(charge: Charge, *, requests: int) -> dict[str, int]:
     usage, prefix = charge.usage, "wasted_" if charge.wasted else ""
     counters = {"requests": requests}
-    if charge.wasted:
+    if usage.cached:
+        counters |= {"cached": 1, "saved_input_tokens": usage.input_tokens, "saved_output_tokens": usage.output_tokens}
+        if charge.saved_usd is not None:
+            counters |= {"saved_priced": 1, "saved_cost": picodollars(charge.saved_usd)}
+    elif charge.wasted:
         counters |= {"wasted_input_tokens": usage.input_tokens, "wasted_output_tokens": usage.output_tokens}
     else:
         counters |= {name: getattr(usage, name) for name in COUNTS}

@@ -37,6 +37,11 @@ class UsageSums(msgspec.Struct, frozen=True):
     """Of attempts that a provider accepted and that are part of no answer, and so below; not in the sums above."""
     wasted_output_tokens: int
     wasted_cost_usd: str | None
+    cached_requests: int
+    """Of the requests, those that the response cache answered. What that saved, below, is not in the sums above."""
+    saved_input_tokens: int
+    saved_output_tokens: int
+    saved_cost_usd: str | None
 
 
 class Group(NamedTuple):
@@ -68,13 +73,24 @@ def sums_of(counters: Mapping[str, int]) -> UsageSums:
         "cost_usd": _cost(counters, "cost"),
         "wasted_cost_usd": _cost(counters, "wasted_cost"),
         "estimated_requests": counters.get("estimated", 0),
+        "cached_requests": counters.get("cached", 0),
+        "saved_cost_usd": _saved(counters),
     }
     return msgspec.convert(counted | costs, UsageSums)
 
 
 def _cost(counters: Mapping[str, int], name: str) -> str | None:
     is_known = counters.get("priced", 0) or not counters.get("unpriced", 0)
-    return f"{(counters.get(name, 0) * PICODOLLAR).normalize():f}" if is_known else None
+    return _usd(counters, name) if is_known else None
+
+
+def _saved(counters: Mapping[str, int]) -> str | None:
+    is_known = counters.get("saved_priced", 0) or not counters.get("cached", 0)
+    return _usd(counters, "saved_cost") if is_known else None
+
+
+def _usd(counters: Mapping[str, int], name: str) -> str:
+    return f"{(counters.get(name, 0) * PICODOLLAR).normalize():f}"
 
 
 def _values(day: str, row: Row) -> dict[str, str]:

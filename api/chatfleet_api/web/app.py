@@ -16,6 +16,7 @@ from chatfleet_api.web.middleware.head import Head
 from chatfleet_api.web.middleware.hot_routes import HotRoutes
 from chatfleet_api.web.middleware.identity import Identity
 from chatfleet_api.web.middleware.request_id import RequestId
+from chatfleet_api.web.middleware.response_cache import ResponseCaching
 from chatfleet_api.web.middleware.server_spans import ServerSpans
 from chatfleet_api.web.middleware.testing import TestRoutes
 from chatfleet_api.web.middleware.upgrade import Upgrade
@@ -52,6 +53,7 @@ def _with_middleware(app: ASGIApp, services: Services) -> ASGIApp:
     app = BodyLimit(app)
     app = Upgrade(app)
     app = Visits(app, presence=services.presence)
+    app = ResponseCaching(app, enabled=services.caches)
     app = Identity(app, authenticate=services.authenticate)
     app = AccessLog(app, meter=services.meter, clock=services.clock, lines=services.access_lines)
     app = ServerSpans(app, tracer=services.tracer)

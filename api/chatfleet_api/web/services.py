@@ -56,6 +56,8 @@ class Services:
     """Takes note of users who are present; None: it does not matter."""
     test_routes: Live[bool]
     """Whether there is `/test/*`."""
+    caches: Live[bool]
+    """Whether the response cache is on."""
     tracer: Live[Tracer | None]
     """None: requests are not traced."""
     version: str

@@ -14,6 +14,7 @@ stand beside the field they constrain. Every field here is implemented.
 - `conversations`   `spec.conversations`: retention, disconnects, busy conversations
 - `streaming`       `spec.streaming`: limits and timers
 - `limits`          `spec.limits`: how much callers may use
+- `cache`           `spec.cache`: answers to equal deterministic requests
 - `observability`   `spec.observability`: logs
 - `egress`          `spec.egress`: servers that pods may connect to, proxy, CAs
 - `webhooks`        `spec.webhooks`: servers that are notified of events

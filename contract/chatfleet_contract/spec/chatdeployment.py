@@ -9,6 +9,7 @@ from chatfleet_contract.parts import Part, rule, rules
 from chatfleet_contract.spec.access import Access
 from chatfleet_contract.spec.agents import AGENT_RULES, Agents
 from chatfleet_contract.spec.autoscaling import Autoscaling
+from chatfleet_contract.spec.cache import Cache
 from chatfleet_contract.spec.conversations import TITLES_RULE, Conversations
 from chatfleet_contract.spec.egress import Egress
 from chatfleet_contract.spec.exposure import Exposure
@@ -100,6 +101,7 @@ class ChatDeploymentSpec(Part):
         Limits(),
         description="How much tenants, keys, users and models may use, on all pods together. Unset: no limit.",
     )
+    cache: Cache = Field(Cache(), description="The response cache: answers to equal deterministic requests.")
     autoscaling: Autoscaling | None = Field(
         None, description="Scale the number of pods with load. Unset: spec.replicas sets it."
     )

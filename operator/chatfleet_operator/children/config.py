@@ -177,6 +177,7 @@ def runtime_config(
         conversations=spec.conversations.model_copy(update={"archive": None}),
         streaming=spec.streaming,
         limits=spec.limits,
+        cache=spec.cache,
         observability=spec.observability,
         egress=_egress(spec.egress),
         webhooks=tuple(_webhook(webhook) for webhook in spec.webhooks),

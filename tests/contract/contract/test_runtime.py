@@ -9,6 +9,7 @@ import pytest
 from chatfleet_contract import names
 from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider, RuntimeTimeouts, RuntimeToolServer, digest_of
 from chatfleet_contract.spec import Conversations, Limits, LogFormat, LogLevel, Observability, Streaming
+from chatfleet_contract.spec.cache import Cache
 from chatfleet_contract.spec.limits import Burst, Limit, ModelLimit
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Azure, Model, Parameters, Retries
@@ -64,6 +65,7 @@ FULL = RuntimeConfig(
         models=[ModelLimit(model="default", tokens_per_minute=1000)],
         on_redis_away="local",
     ),
+    cache=Cache(enabled=True, ttl_seconds=60, max_bytes=2_000_000),
     observability=Observability(log_level=LogLevel.DEBUG, log_format=LogFormat.TEXT),
 )
 

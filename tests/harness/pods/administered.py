@@ -46,6 +46,7 @@ def administer(pod: Pod, folder: Path) -> ASGIApp:
             runs=RunDirectory(pod.pool, None, "pod-1"),
             dispatcher=pod.dispatcher,
             fleet_events=None,
+            cache=None,
             tasks=TaskDirectory(pod.tasks, None, "pod-1"),
             sessions=pod.chat.ports.sessions,
             usage=pod.services.usage,

@@ -51,6 +51,7 @@ FLEET_KEYS: Final = {
     "archive/marks.py: writer_key": "which pod archives",
     "providers/fleet_news.py: news_key": "what pods let each other know of upstreams, which all tenants share",
     "providers/fleet_news.py: quota_key": "the pause of a model of a provider, whose quota all tenants share",
+    "providers/response_cache/store.py: cache_keys": "cached answers; a hash in each field is keyed by its tenant",
     "knowledge/vector_store.py: vector_key": "the vector of a text of documents, which are the ChatDeployment's",
     "knowledge/vector_store.py: maker_key": "which pod makes vectors",
     "webhooks/queue.py: _key": "the events of a webhook, which is the ChatDeployment's; each names its tenant",

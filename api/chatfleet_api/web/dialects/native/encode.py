@@ -47,6 +47,8 @@ class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete
 
     `unavailable`: the answer is without documents, because they could not be used.
     """
+    cached: bool = False
+    """Whether the answer is one to an equal request before, from the response cache."""
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
@@ -98,7 +100,7 @@ class EventEncoder:
             case Complete(reason, usage, latency, first):
                 shown, cost = usage_body(usage), cost_usd(usage)
                 cited = event.citations, event.retrieval
-                return CompleteEvent(reason, shown, cost, latency, first, event.context, *cited)
+                return CompleteEvent(reason, shown, cost, latency, first, event.context, *cited, usage.cached)
             case Failed():
                 return self._error(event)
             case Start():
