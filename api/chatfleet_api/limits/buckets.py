@@ -8,7 +8,7 @@ sum: what answers have used, and what those that are under way may use.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from chatfleet_api.domain.quota import BUDGETS, Demand, qualified
+from chatfleet_api.domain.quota import BUDGETS, Demand, Held, qualified
 from chatfleet_api.limits.verdict import SLACK, STREAM_WAIT, Left, Verdict
 from chatfleet_contract.spec.limits import LONGEST_WAIT_SECONDS
 
@@ -56,6 +56,12 @@ class Buckets:
         for demand in demands:
             if demand.unit == "streams":
                 self._leases.setdefault(qualified(tenant, demand.meter), set()).add(lease)
+
+    def release(self, tenant: str, held: Held, spent: Sequence[int], now: float) -> None:
+        """Settle an answer with what was `spent` of each of its meters; it costs nothing where others decided."""
+        if self._leases or self._taken:
+            by_meter = [(each.meter, used) for each, used in zip(held.demands, spent, strict=True)]
+            self.settle(tenant, held.lease, by_meter, now)
 
     def settle(self, tenant: str, lease: str, spent: Sequence[tuple[str, int]], now: float) -> None:
         """Put what was `spent`, by meter, in the place of what was reserved. Twice is as good as once."""

@@ -72,7 +72,7 @@ def budget_demands(
         for text, period in ((budget.usd_per_day, day), (budget.usd_per_month, month)):
             if text is not None:
                 cost = _cost(asked, prices, now) if cost is None else cost
-                demands.append(_demand(scope, "usd", nanodollars(Decimal(text)), period, cost))
+                demands.append(_demand(scope, "usd", _limit(text), period, cost))
     return tuple(demands)
 
 
@@ -109,6 +109,11 @@ def has_budget(demands: tuple[Demand, ...]) -> bool:
 def nanodollars(usd: Decimal) -> int:
     """Return an amount as budgets count it."""
     return int((usd / NANODOLLAR).to_integral_value(ROUND_CEILING))
+
+
+@lru_cache(maxsize=1024)
+def _limit(usd: str) -> int:
+    return nanodollars(Decimal(usd))
 
 
 def _demand(scope: str, unit: str, limit: int, period: _Period, cost: int) -> Demand:

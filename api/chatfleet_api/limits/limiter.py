@@ -4,10 +4,8 @@ All pods decide together, in Redis. While that is unreachable, each pod allows i
 refuses (`reject`); what it allowed is charged when Redis returns. A pod without Redis decides alone.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
@@ -18,12 +16,29 @@ from chatfleet_api.limits.budgets import Asked, budget_demands, has_budget, inst
 from chatfleet_api.limits.plan import Cost, Plan, shared
 from chatfleet_api.limits.shares import Shares
 from chatfleet_api.limits.terms import Plans, Terms
-from chatfleet_api.limits.together import SETTLE_SECONDS, Together
+from chatfleet_api.limits.together import Together
 from chatfleet_api.limits.verdict import SECOND, Verdict, quota, refusal
 from chatfleet_api.limits.warnings import NearlyExhausted, nearly_exhausted
 
 UNREACHABLE_RETRY_SECONDS: Final = 2.0
 """Retry-After while Redis is unreachable and requests are refused."""
+
+
+class _Asking(NamedTuple):
+    model: str
+    tokens: Cost
+    output: int
+
+
+def _demands(terms: Terms, plan: Plan, principal: Principal, asking: _Asking) -> tuple[Demand, ...]:
+    """Return what a request takes; its tokens are counted once, and only if something depends on them."""
+    model, tokens, output = asking
+    if not plan.budgeted:
+        return plan.demands(principal, model, tokens)
+    counted = tokens()
+    asked = Asked(model, counted - output, output)
+    of_budgets = budget_demands(plan.limits, principal, asked, terms.prices(), terms.now())
+    return (*plan.demands(principal, model, lambda: counted), *of_budgets)
 
 
 class Limiter:
@@ -85,11 +100,8 @@ class Limiter:
             ChatError: LIMIT_EXCEEDED, BUDGET_EXHAUSTED; STORAGE_UNAVAILABLE where `onRedisAway` is `reject`, or a
                 budget applies.
         """
-        plan, tokens = self._current().of(principal), cache(tokens)
-        demands = plan.demands(principal, model, tokens)
-        if plan.limits.budget is not None or plan.limits.budgets is not None:
-            asked = Asked(model, tokens() - output, output)
-            demands += budget_demands(plan.limits, principal, asked, self._terms.prices(), self._terms.now())
+        plan = self._current().of(principal)
+        demands = _demands(self._terms, plan, principal, _Asking(model, tokens, output))
         return await self._reserve(principal, plan, demands) if demands else None
 
     async def extend(self, tenant: str, held: Held) -> Held | None:
@@ -98,8 +110,7 @@ class Limiter:
         Returns what is held for it, None when nothing limits it; raises as `reserve`.
         """
         demands = tuple(each for each in held.demands if each.unit not in ("requests", "streams"))
-        caller = Principal(tenant)
-        return (await self._reserve(caller, self._current().shared, demands))[0] if demands else None
+        return (await self._reserve(Principal(tenant), self._current().shared, demands))[0] if demands else None
 
     async def _reserve(self, principal: Principal, plan: Plan, demands: tuple[Demand, ...]) -> tuple[Held, Quota]:
         held = Held(self._new_id(), demands)
@@ -125,20 +136,21 @@ class Limiter:
 
         Never raises, and waits no longer than `SETTLE_SECONDS`.
         """
-        if task := self._settle(tenant, held, usage):
-            await asyncio.wait((task,), timeout=SETTLE_SECONDS)
+        used = self._release(tenant, held, usage)
+        if self._together is not None:
+            await self._together.settle(tenant, held, used)
 
     def cancel(self, tenant: str, held: Held) -> None:
         """Give back all but the request itself: no run began."""
-        self._settle(tenant, held, Usage())
+        self._settle_later(tenant, held, Usage())
 
     def close(self, tenant: str, held: Held) -> None:
         """Release the streams if that was not done: whatever became of the run."""
-        self._settle(tenant, held, None)
+        self._settle_later(tenant, held, None)
 
     def forget(self, tenant: str, held: Held) -> None:
         """Leave what a run holds to the pod that has taken it over."""
-        self._release(tenant, held, [each.cost for each in held.demands])
+        self._release(tenant, held, None)
         if self._together is not None:
             self._together.forget(held)
 
@@ -161,14 +173,16 @@ class Limiter:
         self.adopt(tenant, held)
         return held, quota(demands, verdict.left)
 
-    def _settle(self, tenant: str, held: Held, usage: Usage | None) -> "asyncio.Task[None] | None":
-        used = tuple(spent(each, usage) for each in held.demands)
-        self._release(tenant, held, used)
-        return None if self._together is None else self._together.settle(tenant, held, used)
+    def _settle_later(self, tenant: str, held: Held, usage: Usage | None) -> None:
+        used = self._release(tenant, held, usage)
+        if self._together is not None:
+            self._together.settle_later(tenant, held, used)
 
-    def _release(self, tenant: str, held: Held, each_used: Sequence[int]) -> None:
-        by_meter = [(each.meter, used) for each, used in zip(held.demands, each_used, strict=True)]
-        self._buckets.settle(tenant, held.lease, by_meter, self._now())
+    def _release(self, tenant: str, held: Held, usage: Usage | None) -> tuple[int, ...]:
+        """Settle with this pod's own buckets; return what was used of each meter."""
+        used = tuple([spent(each, usage) for each in held.demands])
+        self._buckets.release(tenant, held, used, self._now())
+        return used
 
     def _current(self) -> Plans:
         self._plans = self._plans.following(self._terms)

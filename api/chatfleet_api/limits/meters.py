@@ -1,6 +1,7 @@
 """The meters of all pods in Redis. Each method is one command, and raises `ChatError(STORAGE_UNAVAILABLE)`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from chatfleet_api.domain.quota import Held, qualified
@@ -12,6 +13,8 @@ LEASE_SECONDS: Final = 15
 """After so long without a renewal a stream no longer counts: its pod died, and no other has taken its run over."""
 REMEMBER_SECONDS: Final = 300
 """How long a charge is remembered that may come twice, because its reply was lost."""
+KNOWN_KEYS: Final = 4096
+"""Keys of meters that a pod has at hand."""
 _MOST_LEASES: Final = 500
 """Renewed by one command."""
 
@@ -26,6 +29,7 @@ class RedisMeters:
         """Know what a request took for `hold_seconds`: the longest that its answer takes, on all pods that it has."""
         self._redis = redis
         self._hold_seconds = hold_seconds
+        self._known_key = lru_cache(KNOWN_KEYS)(self._key)
 
     async def reserve(self, tenant: str, held: Held) -> Verdict:
         """Decide about a request, and note what it takes."""
@@ -65,7 +69,8 @@ class RedisMeters:
         await self._redis.call("EXISTS", self._redis.shared_key("limits"))
 
     def _keys(self, tenant: str, held: Held) -> list[str]:
-        return [self._key(tenant, f"hold:{held.lease}"), *(self._key(tenant, each.meter) for each in held.demands)]
+        keys = [self._known_key(tenant, each.meter) for each in held.demands]
+        return [self._key(tenant, f"hold:{held.lease}"), *keys]
 
     def _key(self, tenant: str, meter: str) -> str:
         return self._redis.shared_key(qualified(tenant, meter))

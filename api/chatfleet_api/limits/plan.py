@@ -6,6 +6,8 @@ These meters are a tenant's own, those of its keys, users and models too.
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
+from msgspec.structs import astuple
+
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.domain.quota import Demand, Unit, quoted
 from chatfleet_contract.spec import Limits
@@ -13,6 +15,8 @@ from chatfleet_contract.spec.limits import Limit
 
 MINUTE: Final = 60_000_000
 """Microseconds."""
+MOST_KNOWN: Final = 1_000
+"""Kinds of requests, by key, user and model, of which a plan knows what applies to them."""
 
 Cost: TypeAlias = Callable[[], int]
 """Returns the tokens that a request may use: counted only where tokens are limited."""
@@ -27,6 +31,15 @@ class _Meter(NamedTuple):
     back for minutes."""
 
 
+class _Applying(NamedTuple):
+    """What applies to requests that are alike."""
+
+    demands: tuple[Demand, ...]
+    """As one token costs."""
+    tokens: tuple[int, ...]
+    """Numbers of those whose cost is the tokens of a request."""
+
+
 class Plan:
     """The limits of one configuration."""
 
@@ -34,25 +47,40 @@ class Plan:
         self.limits = limits
         self.idle = limits.unlimited
         """Whether no request takes anything."""
+        self.budgeted = limits.budget is not None or limits.budgets is not None
+        """Whether a budget may apply."""
         self._tenant, self._key, self._user = map(_meters, (limits.per_tenant, limits.per_key, limits.per_user))
         self._models = {limit.model: _meters(limit) for limit in limits.models}
+        self._known: dict[tuple[str | None, str | None, str], _Applying] = {}
 
     def demands(self, principal: Principal, model: str, tokens: Cost) -> tuple[Demand, ...]:
         """Return what a request of `principal` to `model` takes, none when nothing limits it."""
+        alike = (principal.subject, principal.user, model)
+        found = self._known.get(alike)
+        if found is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            found = self._known[alike] = self._applying(principal, model)
+        if not found.tokens:
+            return found.demands
+        counted = max(tokens(), 1)
+        demands = list(found.demands)
+        for number in found.tokens:
+            meter, unit, limit, interval, _ = astuple(demands[number])
+            # a larger request passes alone, and pays the rest at its end
+            demands[number] = Demand(meter, unit, limit, interval, min(counted, limit))
+        return tuple(demands)
+
+    def _applying(self, principal: Principal, model: str) -> _Applying:
         applying = scopes(principal, self._tenant, self._key, self._user)
         if of_model := self._models.get(model):
             applying.append((f"model:{quoted(model)}", of_model))
-        counted = 0
-        demands: list[Demand] = []
-        for scope, meters in applying:
-            for unit, limit, interval, name in meters:
-                if unit == "tokens":
-                    counted = counted or max(tokens(), 1)
-                    cost = min(counted, limit)  # a larger request passes alone, and pays the rest at its end
-                else:
-                    cost = 1
-                demands.append(Demand(scope + name, unit, limit, interval, cost))
-        return tuple(demands)
+        demands = tuple(
+            Demand(scope + name, unit, limit, interval, 1)
+            for scope, meters in applying
+            for unit, limit, interval, name in meters
+        )
+        return _Applying(demands, tuple(number for number, each in enumerate(demands) if each.unit == "tokens"))
 
 
 _T = TypeVar("_T")

@@ -165,6 +165,7 @@ def renew(key: str, leases: Sequence[str], *, lease_ms: int) -> Command:
 
 def verdict(reply: bytes) -> Verdict:
     """Read the reply to `RESERVE`."""
-    refused, wait, *numbers = map(float, reply.split())
-    left = tuple(Left(int(numbers[at]), numbers[at + 1]) for at in range(0, len(numbers), 3))
-    return Verdict(int(refused) - 1 if refused else None, wait, left)
+    words = reply.split()
+    refused = int(words[0])
+    left = [Left(int(remaining), float(reset)) for remaining, reset in zip(words[2::3], words[3::3], strict=True)]
+    return Verdict(refused - 1 if refused else None, float(words[1]), tuple(left))

@@ -60,17 +60,38 @@ class Together:
         """Renew it no more: another pod does."""
         self._leases.end(held)
 
-    def settle(self, tenant: str, held: Held, spent: tuple[int, ...]) -> "asyncio.Task[None] | None":
-        """Begin to settle what an answer held, once; return what does so, None when it comes later or is done."""
+    async def settle(self, tenant: str, held: Held, spent: tuple[int, ...]) -> None:
+        """Settle what an answer held, once; never raises. What takes longer than `SETTLE_SECONDS` goes on after that.
+
+        It may be sent a second time then, which is harmless; a task for each settlement would cost half as much again.
+        """
+        if not self._ends(tenant, held, spent):
+            return
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._settle(tenant, held, spent)
+        except TimeoutError:
+            self._begin(tenant, held, spent)
+        except asyncio.CancelledError:
+            self._begin(tenant, held, spent)
+            raise
+
+    def settle_later(self, tenant: str, held: Held, spent: tuple[int, ...]) -> None:
+        """Begin to settle what an answer held, once."""
+        if self._ends(tenant, held, spent):
+            self._begin(tenant, held, spent)
+
+    def _ends(self, tenant: str, held: Held, spent: tuple[int, ...]) -> bool:
+        """End the lease; return whether it is to be settled now, and not later or by another."""
         if not self._leases.end(held):
-            return None
+            return False
         self._leases.later(tenant, held, spent)
-        if self.unreachable:
-            return None
+        return not self.unreachable
+
+    def _begin(self, tenant: str, held: Held, spent: tuple[int, ...]) -> None:
         task = asyncio.ensure_future(self._settle(tenant, held, spent))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     async def run(self) -> None:
         """Renew leases and settle what could not be settled, until cancelled."""

@@ -7,7 +7,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.quota import BUDGETS, FLEET, Allowance, Demand, Quota
+from chatfleet_api.domain.quota import BUDGETS, FLEET, Allowance, Demand, Quota, Unit
 
 SECOND: Final = 1_000_000
 """Microseconds."""
@@ -39,12 +39,15 @@ class Verdict(NamedTuple):
 
 def quota(demands: Sequence[Demand], left: Sequence[Left]) -> Quota:
     """Return what is left of the tightest limit of requests, and of tokens."""
-    tightest: dict[str, Allowance] = {}
+    return Quota(_tightest("requests", demands, left), _tightest("tokens", demands, left))
+
+
+def _tightest(unit: Unit, demands: Sequence[Demand], left: Sequence[Left]) -> Allowance | None:
+    found, least = None, inf
     for demand, each in zip(demands, left, strict=True):
-        known = tightest.get(demand.unit)
-        if each.remaining < (inf if known is None else known.remaining):
-            tightest[demand.unit] = Allowance(demand.limit, each.remaining, each.reset / SECOND)
-    return Quota(tightest.get("requests"), tightest.get("tokens"))
+        if demand.unit == unit and each.remaining < least:
+            found, least = (demand, each), each.remaining
+    return None if found is None else Allowance(found[0].limit, found[1].remaining, found[1].reset / SECOND)
 
 
 def refusal(demands: Sequence[Demand], verdict: Verdict, now: datetime) -> ChatError:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.live import Live
 from chatfleet_api.usage.price_list import Entry, PriceList
-from chatfleet_api.usage.rates import Rate, Rates, cost_of
+from chatfleet_api.usage.rates import Rate, Rates, cost_of, most_of
 from chatfleet_contract.runtime import RuntimeAgents, RuntimeConfig, canonical
 from chatfleet_contract.spec.agents import AGENT, MEMBER_PREFIX, SUPERVISOR
 from chatfleet_contract.spec.pricing import Pricing
@@ -22,6 +23,8 @@ _KINDS: Final = (
     *("reasoning", "audio_input", "audio_output"),
 )
 _ONE: Final = Decimal(1)
+_STANDARD: Final = Usage()
+"""Of the usual service tier."""
 
 
 class Cost(NamedTuple):
@@ -55,11 +58,14 @@ class _Priced:
 
     def most(self, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
         """Return the most that an answer may cost, whatever a prompt cache takes, in every service tier and region."""
-        kinds = _cacheable(input_tokens, output_tokens)
-        costs = [cost_of(usage, rates) for usage in kinds if (rates := self.rates(usage, at)) is not None]
-        known = [cost for cost in costs if cost is not None]
-        factor = max((_ONE, *self.factors.values())) * max((_ONE, *self.regions.values()))
-        return max(known) * factor if known else None
+        rates = self.rates(_STANDARD, at)
+        cost = None if rates is None else most_of(input_tokens, output_tokens, rates)
+        return None if cost is None else cost * self.highest_factor
+
+    @cached_property
+    def highest_factor(self) -> Decimal:
+        """Of the dearest service tier and region."""
+        return max((_ONE, *self.factors.values())) * max((_ONE, *self.regions.values()))
 
     def cost(self, usage: Usage, at: datetime) -> Cost:
         factor = self.factors.get(usage.service_tier)
@@ -154,15 +160,6 @@ def _agents(agents: RuntimeAgents | None) -> Iterator[tuple[str, Sequence[str]]]
             reached |= {each: members[each].model for each in new}
             open_ += new
         yield MEMBER_PREFIX + member.name, tuple(dict.fromkeys(reached.values()))
-
-
-def _cacheable(input_tokens: int, output_tokens: int) -> tuple[Usage, ...]:
-    """Return the usages of a request: nothing of it went into a prompt cache, or all, for minutes or an hour."""
-    return (
-        Usage(input_tokens, output_tokens),
-        Usage(input_tokens, output_tokens, cache_write_tokens=input_tokens),
-        Usage(input_tokens, output_tokens, cache_write_tokens=input_tokens, cache_write_1h_tokens=input_tokens),
-    )
 
 
 def _of_list(entry: Entry, version: str) -> _Priced:

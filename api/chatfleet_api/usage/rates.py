@@ -14,6 +14,8 @@ from chatfleet_api.domain.events import Usage
 
 PICODOLLAR: Final = Decimal("1e-12")
 _MILLION: Final = Decimal(1_000_000)
+_NOTHING: Final = Decimal(0)
+_INPUTS: Final = ("input", "cache_write", "cache_write_1h")
 _BESIDE: Final[Mapping[str, str | None]] = {
     "cache_read": "input",
     "cache_write": "input",
@@ -76,6 +78,21 @@ def cost_of(usage: Usage, rates: Rates, factor: Decimal = Decimal(1)) -> Decimal
                 return None
             total += rate.at(usage.input_tokens) * count
     return (total * factor / _MILLION).quantize(PICODOLLAR, ROUND_HALF_EVEN)
+
+
+def most_of(input_tokens: int, output_tokens: int, rates: Rates) -> Decimal | None:
+    """Return the most that tokens may cost, in whole picodollars; None: a price is not known.
+
+    Nothing of the input went into a prompt cache, or all, for minutes or an hour.
+    """
+    known = [rate.at(input_tokens) for kind in _INPUTS if (rate := _rate(rates, kind)) is not None]
+    made = _rate(rates, "output")
+    if (input_tokens and not known) or (output_tokens and made is None):
+        return None
+    total = max(known) * input_tokens if known else _NOTHING
+    if made is not None:
+        total += made.at(input_tokens) * output_tokens
+    return (total / _MILLION).quantize(PICODOLLAR, ROUND_HALF_EVEN)
 
 
 def _rate(rates: Rates, kind: str | None) -> Rate | None:
