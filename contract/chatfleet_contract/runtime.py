@@ -21,6 +21,7 @@ from chatfleet_contract.spec.knowledge import Knowledge
 from chatfleet_contract.spec.provider_types import API, ProviderType
 from chatfleet_contract.spec.providers import Azure, Bedrock, Compatibility, Model, Parameters, Retries, Timeouts
 from chatfleet_contract.spec.service_accounts import AllowedServiceAccount
+from chatfleet_contract.spec.tool_servers import Approve
 from chatfleet_contract.spec.webhooks import INACTIVE_AFTER_SECONDS, WebhookEvent
 
 _DEFAULTS: Final = Timeouts()
@@ -81,6 +82,7 @@ class RuntimeToolServer(Part):
     allow: tuple[str, ...] = ()
     """Empty: all of its tools."""
     timeout_seconds: float = Field(30, gt=0)
+    approve: Approve = "never"
 
 
 class RuntimeKeys(Part):

@@ -3,11 +3,15 @@
 services        wires all of these
 completions     runs of one request that belong to no conversation
 conversations   conversations, and the messages sent in them (`sending`)
+placing         a turn, and where in a conversation it goes on
 new_conversation  a conversation to begin, and what it begins with
 client_ids      conversations that clients name by ids of their own
 ownership       which conversations a caller sees
 responses       turns that are retrieved, resumed, continued, cancelled and deleted by their id
 once            responses with an idempotency key
+approvals       decisions of people about calls that wait: each starts one answer that goes on
+decisions       what such a decision is, and what that answer gets
+response_approvals  the same as items of responses
 turn            THE page of one run: admit, guard, steps, account, settle, publish the end
 steps           the steps of a turn: how often its provider is called, and with what
 agent_steps     the steps of agents: who answers, and who goes on after a hand-over
@@ -15,6 +19,7 @@ handoffs        the functions by which agents hand over, and what the next agent
 tool_steps      the steps of models with tool servers: request, call, request again
 tool_turn       the steps of one model in an answer, in turn
 tool_pieces     what one of these steps reads: what readers get, and the calls that the pod makes
+tool_approval   which calls of such a step wait for approval, and what is not made
 tool_progress   how far these steps got, by the log: where a successor goes on
 traces          the spans of a turn and of a takeover
 accounting      what an answer has used, priced and counted at its end

@@ -4,8 +4,10 @@ They are stored as they came, and become what a model gets with each turn. What 
 take is named (`Untranslated`).
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
+from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
@@ -47,6 +49,8 @@ from chatfleet_api.sessions.store import StoredMessage
 
 SERVER_TOOL_CALL: Final = "mcpc_"
 """Begins the ids of calls of our tools; those of vendors begin with `mcp_`."""
+APPROVAL_REQUEST: Final = "mcpar_"
+"""Begins the ids of requests for approval of our calls; those of vendors begin with `mcpr_`."""
 Item: TypeAlias = Mapping[str, Any]
 
 
@@ -83,7 +87,8 @@ def new_item(item: Item, text: str, where: str) -> NewItem:
     """Return an item that was sent as `text`, in the field `where`; raises as `understood` does."""
     message, untranslated = understood(item, where)
     is_assistants = kind_of(item) in _OF_THE_ASSISTANT or kind_of(item).endswith("_call")
-    return NewItem(message, text, untranslated, "assistant" if is_assistants else "user")
+    role: Role = "assistant" if is_assistants else "tool" if is_of_our_tools(item) else "user"
+    return NewItem(message, text, untranslated, role)
 
 
 def kind_of(item: Item) -> str:
@@ -102,8 +107,8 @@ def understood(item: Item, where: str) -> Understood:
     known = KINDS.get(kind)
     if kind == "compaction" and (summary := summary_message(str(item.get("encrypted_content")))):
         return Understood(summary)
-    if kind == "mcp_call" and str(item.get("id")).startswith(SERVER_TOOL_CALL):
-        return Understood(None)  # ours, of an earlier answer, whose text has what matters of it
+    if is_of_our_tools(item):
+        return Understood(None)  # of an earlier answer, whose text has what matters of it
     if known is None:
         remedy = "Use messages, and calls of functions with their results."
         return Understood(None, (_foreign(where, f"'{where}' is an item of type '{kind}'", remedy),))
@@ -117,6 +122,27 @@ def understood(item: Item, where: str) -> Understood:
     parts, foreign = _known_parts(item, "output" if known is CallOutput else "content", where)
     message, more = _message(msgspec.convert(parts, known), where)
     return Understood(message, (*beyond, *foreign, *more) if beyond or foreign else more)
+
+
+def is_of_our_tools(item: Item) -> bool:
+    """Return whether an item is a call of ours, a request for the approval of one, or the decision about it."""
+    match kind_of(item):
+        case "mcp_call":
+            return str(item.get("id")).startswith(SERVER_TOOL_CALL)
+        case "mcp_approval_request":
+            return str(item.get("id")).startswith(APPROVAL_REQUEST)
+        case "mcp_approval_response":
+            return str(item.get("approval_request_id")).startswith(APPROVAL_REQUEST)
+        case _:
+            return False
+
+
+def item_owner(conversation: str | None, message: str) -> str:
+    """Return what the ids of a message's items have in common; without a conversation, nothing finds them."""
+    if not conversation:
+        return message
+    place = UUID(conversation).bytes + UUID(message).bytes
+    return urlsafe_b64encode(place).decode().rstrip("=")
 
 
 def joined(messages: Iterable[Message]) -> tuple[Message, ...]:

@@ -80,18 +80,18 @@ class Once:
 
         Raises as `Responses.create` does, and `ChatError(IDEMPOTENCY_MISMATCH)` for a key of another request.
         """
-        if replay := await self._replay(principal, new, key):
+        if replay := await self.replay(principal, new, key):
             return replay
         record = IdempotencyRecord(key.key, key.digest, self.responses.sender.new_id())
         try:
             return await self.responses.create(principal, new, Keyed(key.thread(principal), record))
         except (ConversationConflictError, RejectedError):
-            if replay := await self._replay(principal, new, key):
+            if replay := await self.replay(principal, new, key):
                 return replay
             raise
 
-    async def _replay(self, principal: Principal, new: NewResponse, key: RequestKey) -> ResponseReplay | None:
-        """Return the response to an earlier request with the key."""
+    async def replay(self, principal: Principal, new: NewResponse, key: RequestKey) -> ResponseReplay | None:
+        """Return the response to an earlier request with the key; raises `ChatError(IDEMPOTENCY_MISMATCH)`."""
         tenant, sessions = principal.tenant, self.responses.sessions
         for conversation in _places(principal, new, key):
             try:

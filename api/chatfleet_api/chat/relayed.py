@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from chatfleet_api.chat.items import is_of_our_tools
 from chatfleet_api.domain.events import Event, Extended, Piece
 from chatfleet_api.domain.request import AnyToolCall, CustomToolCall
 from chatfleet_api.sessions.store import StoredMessage
@@ -60,7 +61,8 @@ def _author(message: StoredMessage) -> str:
 
 def _items(message: StoredMessage) -> Iterator[str]:
     if message.item:
-        yield message.item
+        if not is_of_our_tools(msgspec.json.decode(message.item)):
+            yield message.item
     elif (output := output_of(message)) is not None:
         yield from map(_json, output)
     elif message.role != "assistant":

@@ -12,9 +12,9 @@ from chatfleet_api.domain.events import (
     Extended,
     Piece,
     Reasoning,
+    RequiresAction,
     ServerToolCall,
     ServerToolEvent,
-    ServerToolResult,
     Signature,
     Thought,
     Token,
@@ -47,7 +47,7 @@ class Reply:
         self.first_token_ms: int | None = None
         """Milliseconds until the first piece came."""
         for event in before:
-            if isinstance(event, ServerToolCall | ServerToolResult):
+            if isinstance(event, ServerToolEvent):
                 self.note((event,))
             else:
                 self.take((event,))
@@ -85,9 +85,7 @@ class Reply:
         for event in events:
             if isinstance(event, Agent):
                 self.model = MEMBER_PREFIX + event.name
-            elif isinstance(event, ServerToolCall):
-                self._server_tools.append(PlacedToolEvent(self._text.tell(), replace(event, thoughts=())))
-            elif isinstance(event, ServerToolResult):
+            elif isinstance(event, ServerToolEvent):
                 self._server_tools.append(PlacedToolEvent(self._text.tell(), event))
 
     def noting(self, publish: Callable[[Sequence[Event]], None]) -> Callable[[Sequence[Event]], None]:
@@ -128,8 +126,14 @@ class Reply:
 
     @property
     def server_tools(self) -> list[PlacedToolEvent] | None:
-        """The calls of tools of ours so far, with their results, None when there were none."""
-        return self._server_tools or None
+        """The calls of tools of ours so far, with their results, None when there were none.
+
+        The reasoning that they followed from is with them while the answer waits for approval: its model wants it back.
+        """
+        placed = self._server_tools
+        if not placed or isinstance(placed[-1].event, RequiresAction):
+            return placed or None
+        return [PlacedToolEvent(each.at, _without_thoughts(each.event)) for each in placed]
 
     @property
     def tool_calls(self) -> list[AnyToolCall] | None:
@@ -140,6 +144,10 @@ class Reply:
     def calls_by_index(self) -> dict[int, AnyToolCall]:
         """The tool calls so far, put together, by their numbers in the answer."""
         return {index: whole_call(pieces) for index, pieces in sorted(self._calls.items())}
+
+
+def _without_thoughts(event: ServerToolEvent) -> ServerToolEvent:
+    return replace(event, thoughts=()) if isinstance(event, ServerToolCall) else event
 
 
 def steps_of(message: StoredMessage) -> tuple[Piece | ServerToolEvent, ...]:

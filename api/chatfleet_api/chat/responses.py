@@ -18,10 +18,11 @@ from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.history import continued
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.ownership import require_visible
+from chatfleet_api.chat.placing import Place, Turn
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.relayed import events_of, extra_of, output_of
 from chatfleet_api.chat.reply import pieces_of, steps_of
-from chatfleet_api.chat.sending import MessageSender, Place, Turn
+from chatfleet_api.chat.sending import MessageSender
 from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.chat.window import asked
 from chatfleet_api.domain.errors import (

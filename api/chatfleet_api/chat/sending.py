@@ -1,10 +1,10 @@
 """One message: admitted, checked, stored together with its pending answer, and answered by a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from chatfleet_api.chat.attachments import Attachment, question
 from chatfleet_api.chat.branches import CURRENT, Branch, end_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models, allowed
+from chatfleet_api.chat.placing import Place, Turn
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.room import UNLIMITED, require_room
 from chatfleet_api.chat.takeover import Takeover
@@ -33,14 +34,12 @@ from chatfleet_api.runs.pool import RunPool, StartRun
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import (
     Append,
-    Conversation,
     IdempotencyRecord,
     ResponsePlace,
     SessionStore,
     StoredMessage,
-    Summary,
 )
-from chatfleet_api.sessions.tree import ROOT, after, path_to
+from chatfleet_api.sessions.tree import path_to
 from chatfleet_contract.spec import OnBusy
 
 
@@ -64,44 +63,6 @@ class NewMessage(msgspec.Struct, frozen=True):
     def branch(self) -> Branch:
         """Where it goes on."""
         return Branch(self.parent, self.again)
-
-
-class Turn(NamedTuple):
-    """Questions, and how they shall be answered."""
-
-    questions: tuple[StoredMessage, ...]
-    request: ChatRequest
-    """Its messages are the questions; what the conversation has before them goes before these."""
-    instructions: tuple[Message, ...] = ()
-    """Go before all else, and are not kept for later turns."""
-    echo: str | None = None
-    """Of a response: the parameters that it shows, as JSON; None: the answer is no response."""
-    background: bool = False
-    """Whether its client may leave before there is an answer: an error has to come before anything is stored."""
-
-
-class Place(NamedTuple):
-    """Where a turn goes on."""
-
-    conversation: str
-    version: int | None
-    """That it must have; None: any."""
-    before: tuple[StoredMessage, ...] = ()
-    """The messages that the model gets before the questions: a path."""
-    carried: tuple[StoredMessage, ...] = ()
-    """Those of them that are stored along with the questions."""
-    create: Conversation | None = None
-    """The conversation, when it is a new one."""
-    user: str | None = None
-    """The user of the conversation."""
-    stored: tuple[StoredMessage, ...] = ()
-    """All messages of the conversation."""
-    summary: Summary | None = None
-    """Of the oldest messages of a path."""
-
-    def following(self, messages: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
-        """Return new messages as they are stored."""
-        return after(self.stored, self.before[-1].id if self.before else ROOT, messages)
 
 
 class WindowMeter(Protocol):
@@ -197,7 +158,7 @@ class MessageSender:
             began = Start(run_id, model, int(self.now().timestamp()), conversation, answer.id, echo)
             added = place.following((*turn.questions, answer))
             append = Append(
-                (*place.carried, *added),
+                (*place.carried, *turn.decided_by(answer_id), *added),
                 now=now,
                 expected_version=place.version,
                 idempotency=idempotency if place.create is None else None,  # a new thread has it itself
@@ -225,7 +186,7 @@ class MessageSender:
         """Return what the model gets; of a response only if that may be truncated, a part of what was before."""
         trims = turn.echo is None or turn.request.truncates
         window = self.window()
-        past = past_of(window, place.before, place.summary if turn.echo is None else None)
+        past = past_of(window, turn.past(place.before), place.summary if turn.echo is None else None)
         request, use = asked(window, past.messages, turn.request, (*turn.instructions, *past.summary), may_trim=trims)
         request = history.placed(request, place.conversation, place.before, self.now())
         self._require_supported(request, turn)

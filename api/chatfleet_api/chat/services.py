@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from chatfleet_api.chat.approvals import Approvals
 from chatfleet_api.chat.attaching import Attaching
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.conversations import Conversations
@@ -76,6 +77,7 @@ class ChatServices:
 
     completions: Completions
     conversations: Conversations
+    approvals: Approvals
     responses: Responses
     joining: Joining
     takeover: Takeover
@@ -130,6 +132,7 @@ def chat_services(ports: ChatPorts) -> ChatServices:
     return ChatServices(
         completions=completions,
         conversations=conversations,
+        approvals=Approvals(sender=sender, sessions=sessions),
         responses=Responses(completions=completions, sender=sender, sessions=sessions, pool=pool),
         joining=Joining(sessions=sessions, log=log, pool=pool),
         takeover=takeover,

@@ -11,9 +11,7 @@ from chatfleet_api.domain.events import (
     Event,
     Extended,
     Reasoning,
-    ServerToolCall,
     ServerToolEvent,
-    ServerToolResult,
     Token,
     ToolCall,
 )
@@ -40,6 +38,8 @@ class Answer:
     reserve: Callable[[], Awaitable[None]]
     """Reserves what one more request to the model may use; raises `ChatError` when a limit refuses it."""
     before: Sequence[Event] = ()
+    owner: Callable[[], str] | None = None
+    """Returns what the ids of its requests for approval have in common; None: it is not stored, and cannot wait."""
 
 
 class Steps(Protocol):
@@ -85,7 +85,7 @@ async def stored(run: Run) -> None:
 
 def answered(events: Sequence[Event]) -> Sequence[StreamItem | ServerToolEvent]:
     """Return the part of a run's events that its answer is stored with."""
-    kinds = Token | Reasoning | ToolCall | Extended | ServerToolCall | ServerToolResult
+    kinds = Token | Reasoning | ToolCall | Extended | ServerToolEvent
     return [event for event in events if isinstance(event, kinds)]
 
 

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 
 from chatfleet_api.chat.handoffs import handed_over
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Agent, Event, ServerToolCall, ServerToolResult, Thought, Token
+from chatfleet_api.domain.events import (
+    Agent,
+    Event,
+    RequiresAction,
+    ServerToolCall,
+    ServerToolResult,
+    Thought,
+    Token,
+)
 from chatfleet_api.domain.request import Function, Message, MessageToolCall
 from chatfleet_api.domain.tools import arguments_of
 
@@ -21,6 +29,8 @@ class CallingStep:
     text: str = ""
     calls: list[ServerToolCall] = field(default_factory=list)
     results: dict[str, ServerToolResult] = field(default_factory=dict)
+    waits: bool = False
+    """Whether its calls wait for approval: none of them was made."""
 
     @property
     def pending(self) -> list[ServerToolCall]:
@@ -60,7 +70,12 @@ def progress_of(events: Sequence[Event]) -> Progress:
     """Return how far an answer got, from its log."""
     progress, step, rest = Progress(), CallingStep(), list[Event]()
     for event in events:
-        if isinstance(event, ServerToolCall):
+        if isinstance(event, RequiresAction):
+            step.calls, step.waits = [*event.calls], True
+            progress.steps = event.calls[0].step
+        elif isinstance(event, ServerToolCall):
+            if step.waits:  # decided: the answer that goes on has them once more
+                step.calls, step.waits = [], False
             step.calls.append(event)
             progress.steps = event.step
         elif isinstance(event, ServerToolResult):
@@ -86,7 +101,7 @@ def progress_of(events: Sequence[Event]) -> Progress:
 def doubtful_calls(events: Sequence[Event]) -> ChatError | None:
     """Return the error for calls that may have been made and may not be made again; None: there are none."""
     step = progress_of(events).open
-    pending = step.pending if step else ()
+    pending = step.pending if step and not step.waits else ()
     doubtful = [f"{call.tool} of tool server {call.server}" for call in pending if not call.repeatable]
     if not doubtful:
         return None

@@ -2,6 +2,7 @@
 
 Calls are in the log of the run before they are made, and so are their results before the next request. A successor
 goes on after the last finished step; a call without a result is made again only if its tool declares that it may be.
+Calls that need approval end the answer before any call of their step is made; `approvals` has what follows a decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,12 @@ from chatfleet_api.chat.handoffs import names_of
 from chatfleet_api.chat.steps import Answer, single_step
 from chatfleet_api.chat.tool_progress import doubtful_calls, progress_of
 from chatfleet_api.chat.tool_turn import ModelSteps, Stage, ToolTurn
-from chatfleet_api.domain.events import ServerToolCall, ServerToolResult
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.events import ServerToolCall, ServerToolResult, Usage
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.tools import ServerTool, ToolUse
-from chatfleet_api.providers.provider import Provider
+from chatfleet_api.providers.provider import Finish, Provider
 
 
 class ToolUsers(Protocol):
@@ -51,8 +53,14 @@ class ToolSteps:
     async def of_agent(self, provider: Provider, request: ChatRequest, answer: Answer, stage: Stage) -> ToolTurn | None:
         """Take the steps of one agent, until its answer or a hand-over; None: there was one step."""
         use = self._models().tool_use(request.model)
+        decided = request.decided if request.decided and stage.progress.steps < request.decided.number else None
+        if decided is not None and use is None:
+            raise ChatError(Code.INVALID_REQUEST, "The model has no tools any more. The calls were not made.")
         if use is None and stage.is_plain:
             await single_step(provider, request, answer.emit)
+            return None
+        if stage.progress.open is not None and stage.progress.open.waits:  # of the answer, its end alone is missing
+            answer.emit((Finish("requires_action", Usage(estimated=True)),))
             return None
         tools = _offered(request, await self._servers.tools(use.servers)) if use else {}
         turn = ToolTurn(request, answer, ModelSteps(tools, self._servers.call, use and use.max_steps), stage)
@@ -60,6 +68,9 @@ class ToolSteps:
             if error := doubtful_calls(answer.before):
                 raise error
             await turn.finish(stage.progress.open)
+        elif decided is not None:
+            await turn.make(decided)
+            await turn.ask(provider)  # the run itself has reserved it
         while not turn.ended:
             if turn.step:
                 await answer.reserve()

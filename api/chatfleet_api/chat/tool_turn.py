@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import handoffs
 from chatfleet_api.chat.steps import Answer, single_step
+from chatfleet_api.chat.tool_approval import lapsed, unattended, with_approvals
 from chatfleet_api.chat.tool_pieces import StepReader
 from chatfleet_api.chat.tool_progress import CallingStep, Progress
 from chatfleet_api.domain.errors import ChatError
-from chatfleet_api.domain.events import Agent, ServerToolCall, ServerToolResult, Thought, Usage
-from chatfleet_api.domain.request import ChatRequest, Function, Message, in_common_terms
+from chatfleet_api.domain.events import Agent, RequiresAction, ServerToolCall, ServerToolResult, Thought, Usage
+from chatfleet_api.domain.request import ChatRequest, DecidedStep, Function, Message, in_common_terms
 from chatfleet_api.domain.tools import ServerTool
-from chatfleet_api.providers.provider import Provider
+from chatfleet_api.providers.provider import Finish, Provider
 
 PARALLEL_CALLS: Final = 8
 """Calls of one step that are made at a time."""
@@ -68,6 +69,7 @@ class ToolTurn:
             request,
             tools=(*request.tools, *offered, *(tool for tool in stage.tools if not handoffs.names_of((tool,)) & own)),
             keeps_thoughts=True,
+            decided=None,
         )
         """The next request to the model."""
         self.added: tuple[Message, ...] = ()
@@ -94,12 +96,35 @@ class ToolTurn:
             self.ended = True
             return
         if step is not None:
-            self._answer.publish(step.calls)
             self.step += 1
-            await self.finish(step)
+            if self._answer.owner is not None and any(map(self._needs_approval, step.calls)):
+                self._pause(step, finish, self._answer.owner())
+                return
+            await self._make_all(step, unattended(step.calls, self._model.tools))
         if handoff is not None:
             said, thoughts = ("", ()) if step else (reader.text, tuple(reader.thoughts))
             self._hand_over(handoff, said, thoughts)
+
+    def _needs_approval(self, call: ServerToolCall) -> bool:
+        return self._model.tools[call.name].needs_approval
+
+    def _pause(self, step: CallingStep, finish: Finish, owner: str) -> None:
+        """End the answer before any call of a step; a hand-over in the same one is left to the answer that goes on."""
+        self._answer.publish((RequiresAction(with_approvals(step.calls, self._model.tools, owner)),))
+        self._answer.emit((replace(finish, usage=self.usage, reason="requires_action"),))
+        self.ended = True
+
+    async def make(self, decided: DecidedStep) -> None:
+        """Make the calls that an earlier answer has paused for."""
+        self.step = decided.number
+        refusals = (*decided.refusals, *lapsed(decided, self._model.tools))
+        await self._make_all(CallingStep(decided.text, [*decided.calls]), refusals)
+
+    async def _make_all(self, step: CallingStep, refusals: Sequence[ServerToolResult]) -> None:
+        """Publish the calls of a step, and make those that are not refused."""
+        step.results |= {result.id: result for result in refusals}
+        self._answer.publish((*step.calls, *refusals))
+        await self.finish(step)
 
     def _is_last(self) -> bool:
         """Return whether the next request is the last one: of the model, or of the whole answer."""

@@ -26,6 +26,7 @@ from chatfleet_api.chat.accounting import Accounting, Used, accounted
 from chatfleet_api.chat.announcing import UNEXPECTED, Announcer, Ended
 from chatfleet_api.chat.emitting import emitter
 from chatfleet_api.chat.following import followed
+from chatfleet_api.chat.items import item_owner
 from chatfleet_api.chat.limits import Limits, Share, share_of, tokens_used
 from chatfleet_api.chat.relayed import extra_text
 from chatfleet_api.chat.reply import Reply
@@ -187,7 +188,9 @@ async def _produce(job: RunJob, run: Run, reply: Reply, share: Share) -> Termina
             request = await guarded(job)
             emit = emitter(job.seams.guard, job.seams.dispatcher, run, reply)
             publish = notices.stepping(job.seams.dispatcher, run.tenant, job.start, reply.noting(run.publish))
-            answer = Answer(emit, publish, partial(stored, run), share.extend, job.before)
+            waits = isinstance(job.sink, MessageSink)
+            owner = partial(item_owner, job.start.conversation, job.start.message or "") if waits else None
+            answer = Answer(emit, publish, partial(stored, run), share.extend, job.before, owner)
             await job.seams.steps(provider, request, answer)
         return _finished(job, reply)
     except ChatError as error:

@@ -11,7 +11,8 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 
-FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "requires_action"]
+"""The last: calls of tools wait for approval. No provider ends with it."""
 Retrieval: TypeAlias = Literal["", "by_words", "unavailable"]
 """How documents were looked for, if not as the model is configured: by words, without vectors; or not at all."""
 
@@ -183,6 +184,8 @@ class ServerToolCall(
     """Whether it may be made again if its result is not known."""
     thoughts: tuple[Thought, ...] = ()
     """The reasoning that the calls of a step followed from, which the first of them has. Clients do not get it."""
+    approval: str = ""
+    """Id under which a person approves it; empty: it needs none."""
 
 
 class ServerToolResult(
@@ -193,6 +196,18 @@ class ServerToolResult(
     id: str
     content: str
     is_error: bool = False
+
+
+class RequiresAction(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="requires_action"):
+    """The answer pauses, as its last event but one: none of these calls is made before a person has decided."""
+
+    calls: tuple[ServerToolCall, ...]
+    """All of a step, also those that need no approval."""
+
+    @property
+    def waiting(self) -> tuple[ServerToolCall, ...]:
+        """Those that need approval."""
+        return tuple(call for call in self.calls if call.approval)
 
 
 class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="complete"):
@@ -240,5 +255,5 @@ Piece: TypeAlias = Token | Reasoning | ToolCall
 Delta: TypeAlias = Piece | Extended
 Terminal: TypeAlias = Complete | Failed
 TERMINALS: Final = (Complete, Failed)
-ServerToolEvent: TypeAlias = ServerToolCall | ServerToolResult
+ServerToolEvent: TypeAlias = ServerToolCall | ServerToolResult | RequiresAction
 Event: TypeAlias = Start | Agent | Token | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed

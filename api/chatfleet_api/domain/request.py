@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from chatfleet_api.domain.events import Thought
+from chatfleet_api.domain.events import ServerToolCall, ServerToolResult, Thought
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -134,6 +134,21 @@ class Routing(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the run has announced it: the request goes on with it."""
 
 
+class DecidedStep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The calls that an earlier answer has paused for: they are made before the model is requested."""
+
+    calls: tuple[ServerToolCall, ...]
+    refusals: tuple[ServerToolResult, ...] = ()
+    """What the model gets of those that are not made."""
+    text: str = ""
+    """What the model has written before them."""
+
+    @property
+    def number(self) -> int:
+        """The step's."""
+        return self.calls[0].step
+
+
 class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """One question to one model; `model` is a name of the catalogue until the registry puts the provider's there."""
 
@@ -169,6 +184,8 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the signatures of the reasoning are wanted, because steps give them back."""
     routing: Routing | None = None
     """For agents alone."""
+    decided: DecidedStep | None = None
+    """Where an answer goes on that had paused. The messages end before this step."""
     sent: Sent | None = None
     """The request as its client sent it, in a dialect that upstreams speak too.
 

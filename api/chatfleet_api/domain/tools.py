@@ -34,6 +34,8 @@ class ServerTool(NamedTuple):
     """JSON Schema of its arguments."""
     repeatable: bool = False
     """Whether a call may be made again although it may have been made: as its hints declare."""
+    needs_approval: bool = False
+    """Whether a person has to approve each call."""
 
 
 def name_for_models(server: str, tool: str) -> str:

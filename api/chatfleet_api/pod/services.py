@@ -147,6 +147,7 @@ class Wiring:
             conversations=chat.conversations,
             responses=chat.responses,
             joining=chat.joining,
+            approvals=chat.approvals,
             models=ports.catalogue,
             embeddings=Embeddings(
                 configuration.live_catalogue, ports.seams.accounting, ports.seams.limits, ports.new_id

@@ -3,7 +3,16 @@
 from sys import getsizeof
 from typing import Final
 
-from chatfleet_api.domain.events import Event, Extended, Reasoning, ServerToolCall, ServerToolResult, Token, ToolCall
+from chatfleet_api.domain.events import (
+    Event,
+    Extended,
+    Reasoning,
+    RequiresAction,
+    ServerToolCall,
+    ServerToolResult,
+    Token,
+    ToolCall,
+)
 from chatfleet_api.runs.tail import Batch
 
 BATCH_BYTES: Final = 112
@@ -27,8 +36,9 @@ def _event_size(event: Event) -> int:
             return EVENT_BYTES + getsizeof(event.arguments) + getsizeof(event.id) + getsizeof(event.name)
         case Extended():
             return EVENT_BYTES + len(bytes(event.extra)) + sum(map(_event_size, event.pieces))
-        case ServerToolCall():
-            return OTHER_BYTES + getsizeof(event.arguments)
+        case ServerToolCall() | RequiresAction():
+            calls = event.calls if isinstance(event, RequiresAction) else (event,)
+            return OTHER_BYTES * len(calls) + sum(getsizeof(call.arguments) for call in calls)
         case ServerToolResult():
             return EVENT_BYTES + getsizeof(event.content)
         case _:

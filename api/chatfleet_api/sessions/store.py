@@ -142,6 +142,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     retrieval: Retrieval = ""
     server_tools: list[PlacedToolEvent] | None = None
     """The calls of tools of ours that the answer took, with their results; models do not get them again."""
+    decided: str = ""
+    """Of an answer whose calls waited for approval: the answer that goes on from the decision; empty: none does."""
     parent: str | None = None
     """Id of the message that it follows, empty: it is a first one. None: the one before it in the store (`tree.py`)."""
     removed: bool = False

@@ -132,6 +132,7 @@ class McpServer:
             description=tool.description or tool.title or "",
             schema=tool.input_schema,
             repeatable=bool(hints and (hints.read_only_hint or hints.idempotent_hint)),
+            needs_approval=self.settings.approve == "always",
         )
 
     def _is_stale(self) -> bool:

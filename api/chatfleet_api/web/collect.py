@@ -15,6 +15,7 @@ from chatfleet_api.domain.events import (
     Extended,
     Failed,
     Reasoning,
+    RequiresAction,
     ServerToolCall,
     ServerToolResult,
     Start,
@@ -62,7 +63,7 @@ async def collect(run: AsyncGenerator[Batch, None]) -> CollectedCompletion:
                     case Extended():
                         reply.take((event,))
                         extras.append(event.extra)
-                    case ServerToolCall() | ServerToolResult():
+                    case ServerToolCall() | ServerToolResult() | RequiresAction():
                         pass
                     case _:
                         assert_never(event)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from chatfleet_api.chat.approvals import Approvals
 from chatfleet_api.chat.completions import Completions
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.embeddings import Embeddings
@@ -37,6 +38,7 @@ class Services:
 
     completions: Completions
     conversations: Conversations
+    approvals: Approvals
     responses: Responses
     joining: Joining
     models: Live[Models]

@@ -1,6 +1,6 @@
 """`spec.toolServers`: MCP servers whose tools models may use."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -12,6 +12,8 @@ MAX_TOOL_SERVERS: Final = 16
 MAX_TOOL_SERVERS_OF_A_MODEL: Final = 8
 MAX_ALLOWED_TOOLS: Final = 64
 ATOMIC: Final = {"x-kubernetes-list-type": "atomic"}
+
+Approve: TypeAlias = Literal["never", "always"]
 
 ToolServerName = Annotated[
     str,
@@ -81,6 +83,12 @@ class ToolServer(Part):
     )
     timeout_seconds: int = Field(
         30, ge=1, le=600, description="Timeout of a call. The model gets a call that exceeds it as an error."
+    )
+    approve: Approve = Field(
+        "never",
+        description="Whether a person approves calls. never: pods make them at once. always: the answer pauses"
+        " (requires_action) until a client approves or refuses its calls. In answers that are not stored, which cannot"
+        " pause, they are refused.",
     )
 
 

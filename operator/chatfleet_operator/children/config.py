@@ -55,6 +55,7 @@ def _tool_server(server: ToolServer) -> RuntimeToolServer:
         headers_folder=names.tool_headers_dir(server.name) if server.mcp.headers_from else None,
         allow=tuple(server.allow),
         timeout_seconds=server.timeout_seconds,
+        approve=server.approve,
     )
 
 

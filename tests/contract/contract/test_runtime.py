@@ -53,6 +53,7 @@ FULL = RuntimeConfig(
             headers_folder=names.tool_headers_dir("tickets"),
             allow=("search",),
             timeout_seconds=5,
+            approve="always",
         ),
     ),
     redis_url_file=names.REDIS_URL_FILE,
@@ -107,7 +108,7 @@ def other(value: object) -> object:
     """Return another value that the same field may have."""
     words = {"azureOpenAI": "openai", "chat": "responses", "debug": "info", "text": "json", "none": "prefill"}
     words |= {"continue": "cancel", "reject": "enqueue", "finish": "cut", "2024-10-21": "2024-10-21-preview"}
-    words |= {"local": "reject", "all": "none", "current": "latest", "trim": "reject"}
+    words |= {"local": "reject", "all": "none", "current": "latest", "trim": "reject", "always": "never"}
     if isinstance(value, str):
         return words.get(value, f"{value}2")
     if isinstance(value, bool):

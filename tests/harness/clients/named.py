@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from uuid_utils import uuid7
 
-from chatfleet_api.web.dialects.responses.ids import conversation_id, item_owner, read_item_id, response_id
+from chatfleet_api.chat.items import item_owner
+from chatfleet_api.web.dialects.responses.ids import conversation_id, read_item_id, response_id
 from harness.clients.asgi import JSON, Exchange, get, post
 
 VERBS: Final = ("read", "write", "list", "resume", "cancel", "delete")
@@ -98,6 +99,18 @@ def _referred(ids: Ids) -> list[dict[str, str]]:
     return [{"type": "item_reference", "id": ids.item}]
 
 
+def _approval(ids: Ids) -> dict[str, Any]:
+    return {"approval_request_id": "mcpar_" + ids.item.removeprefix("msg_") + "_1", "approve": True}
+
+
+def _approved(ids: Ids) -> dict[str, Any]:
+    return {"approvals": [_approval(ids)], "stream": True}
+
+
+def _decision(ids: Ids) -> dict[str, Any]:
+    return {"type": "mcp_approval_response", **_approval(ids)}
+
+
 def _native(ids: Ids, rest: str = "") -> str:
     return f"{_NATIVE}/{ids.conversation}{rest}"
 
@@ -173,6 +186,7 @@ PROBES: Final = (
     Probe(_DURABLE, "resume", _CR, lambda ids: get(_durable(ids, "?offset=-1&live=long-poll"))),
     Probe(_DURABLE, "resume", _CR, lambda ids: get(_durable(ids, "?offset=now&live=sse"))),
     Probe(_DURABLE, "read", _CR, lambda ids: Exchange("HEAD", _durable(ids))),
+    Probe(f"POST {_ONE}/approvals", "write", _CI, lambda ids: post(_native(ids, "/approvals"), _approved(ids))),
     Probe(f"POST {_ONE}/cancel", "cancel", _C, lambda ids: post(_native(ids, "/cancel"), {})),
     Probe(f"PATCH {_ONE}", "write", _C, lambda ids: _patch(_native(ids), {"metadata": {"a": "b"}})),
     Probe(f"POST {_ONE}/feedback", "write", _C, lambda ids: post(_native(ids, "/feedback"), {"thumb": "up"})),
@@ -202,6 +216,12 @@ PROBES: Final = (
     Probe(f"DELETE {_RESP}", "delete", _R, lambda ids: _delete(_stored(ids))),
     Probe(f"POST {_RESPONSE}", "write", _R, lambda ids: _response(previous_response_id=ids.response)),
     Probe(f"POST {_RESPONSE}", "write", _C, lambda ids: _response(conversation=ids.openai_conversation)),
+    Probe(
+        f"POST {_RESPONSE}",
+        "write",
+        (*_R, "item"),
+        lambda ids: post(_RESPONSE, _streamed(input=[_decision(ids)], previous_response_id=ids.response)),
+    ),
     Probe(f"POST {_RESPONSE}", "write", ("item",), lambda ids: post(_RESPONSE, _streamed(input=_referred(ids)))),
     Probe(
         f"POST {_RESPONSE}/input_tokens",

@@ -5,6 +5,8 @@ A run ends with RUN_FINISHED, or fails with RUN_ERROR.
 
 from typing import Any, Final, assert_never
 
+import msgspec
+
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
     Agent,
@@ -13,6 +15,7 @@ from chatfleet_api.domain.events import (
     Extended,
     Failed,
     Reasoning,
+    RequiresAction,
     ServerToolCall,
     ServerToolEvent,
     ServerToolResult,
@@ -21,6 +24,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
 )
 from chatfleet_api.runs.tail import Batch
+from chatfleet_api.web.dialects.native.bodies import requires_action
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 from chatfleet_api.web.sse import typed_frame as frame
 
@@ -64,7 +68,7 @@ class AgentEncoder:
                 return self._close() + self._call(event)
             case Extended():
                 return b"".join(map(self._event, event.pieces))
-            case Agent() | ServerToolCall() | ServerToolResult():
+            case Agent() | ServerToolCall() | ServerToolResult() | RequiresAction():
                 return _announced(event)
             case Start() | Complete() | Failed():
                 return self._bound(event)
@@ -144,7 +148,9 @@ class AgentEncoder:
 
 
 def _announced(event: Agent | ServerToolEvent) -> bytes:
-    """Return who answers; the calls of tool servers are not shown."""
+    """Return who answers, and calls that wait for approval; other calls of tool servers are not shown."""
     if isinstance(event, Agent):
         return frame("CUSTOM", name="agent", value={"name": event.name, "reason": event.reason})
+    if isinstance(event, RequiresAction):
+        return frame("CUSTOM", name="requires_action", value=msgspec.to_builtins(requires_action(event)))
     return b""

@@ -5,6 +5,8 @@ Text and reasoning are opened and closed as parts of their own. A stream that fa
 
 from typing import Any, Final, assert_never
 
+import msgspec
+
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
     Agent,
@@ -15,6 +17,7 @@ from chatfleet_api.domain.events import (
     Failed,
     FinishReason,
     Reasoning,
+    RequiresAction,
     ServerToolCall,
     ServerToolEvent,
     ServerToolResult,
@@ -25,6 +28,7 @@ from chatfleet_api.domain.events import (
 )
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.ai_sdk.tools import ToolCalls
+from chatfleet_api.web.dialects.native.bodies import requires_action
 from chatfleet_api.web.dialects.native.errors import error_body
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 from chatfleet_api.web.sse import typed_frame as frame
@@ -35,6 +39,7 @@ _REASONS: Final[dict[FinishReason, str]] = {
     "length": "length",
     "tool_calls": "tool-calls",
     "content_filter": "content-filter",
+    "requires_action": "tool-calls",
 }
 
 
@@ -70,7 +75,7 @@ class UIMessageEncoder:
                 return self._close() + self._tools.add(event)
             case Extended():
                 return b"".join(map(self._event, event.pieces))
-            case Agent() | ServerToolCall() | ServerToolResult():
+            case Agent() | ServerToolCall() | ServerToolResult() | RequiresAction():
                 return _announced(event)
             case Start() | Complete() | Failed():
                 return self._bound(event)
@@ -134,7 +139,9 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def _announced(event: Agent | ServerToolEvent) -> bytes:
-    """Return who answers; the calls of tool servers are not shown."""
+    """Return who answers, and calls that wait for approval; other calls of tool servers are not shown."""
     if isinstance(event, Agent):
         return frame("data-agent", data={"name": event.name, "reason": event.reason})
+    if isinstance(event, RequiresAction):
+        return frame("data-requires-action", data=msgspec.to_builtins(requires_action(event)))
     return b""

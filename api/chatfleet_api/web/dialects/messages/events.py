@@ -17,9 +17,7 @@ from chatfleet_api.domain.events import (
     Extended,
     FinishReason,
     Reasoning,
-    ServerToolCall,
     ServerToolEvent,
-    ServerToolResult,
     Start,
     Token,
     ToolCall,
@@ -30,7 +28,13 @@ from chatfleet_contract.spec.agents import MEMBER_PREFIX
 Fields: TypeAlias = dict[str, Any]
 
 STOP_REASONS: Final = MappingProxyType[FinishReason, str](
-    {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+    {
+        "stop": "end_turn",
+        "length": "max_tokens",
+        "tool_calls": "tool_use",
+        "content_filter": "refusal",
+        "requires_action": "pause_turn",  # of no answer: those of this API are not stored, and wait for nothing
+    }
 )
 _MADE: Final = MappingProxyType(
     {
@@ -75,7 +79,7 @@ class MessageEvents:
         if isinstance(event, Start):
             self._start = event
             return
-        if isinstance(event, ServerToolCall | ServerToolResult):
+        if isinstance(event, ServerToolEvent):
             return
         if isinstance(event, Agent):
             self._start = replace(self._start, model=MEMBER_PREFIX + event.name)

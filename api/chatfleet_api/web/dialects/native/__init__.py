@@ -10,7 +10,13 @@ from chatfleet_api.web.dialects.native.feedback import FeedbackBody, FeedbackLis
 from chatfleet_api.web.dialects.native.imports import import_routes
 from chatfleet_api.web.dialects.native.listing import listing_routes
 from chatfleet_api.web.dialects.native.patch import PatchConversationBody, patch_routes
-from chatfleet_api.web.dialects.native.request import NewConversationBody, RegenerateBody, SendMessageBody, wants_stream
+from chatfleet_api.web.dialects.native.request import (
+    ApprovalsBody,
+    NewConversationBody,
+    RegenerateBody,
+    SendMessageBody,
+    wants_stream,
+)
 from chatfleet_api.web.dialects.native.routes import PREFIX, conversation_routes, hot_routes
 from chatfleet_api.web.dialects.native.usage import PATH, ConversationUsage, UsageReport, usage_routes
 from chatfleet_api.web.dialects.native.webhook import CreatedWebhookBody, NewWebhookBody, WebhookBody, webhook_routes
@@ -36,6 +42,7 @@ NATIVE: Final = Dialect(
         NewConversationBody,
         SendMessageBody,
         RegenerateBody,
+        ApprovalsBody,
         PatchConversationBody,
         NewFeedbackBody,
         FeedbackBody,

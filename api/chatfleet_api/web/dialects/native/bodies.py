@@ -3,13 +3,15 @@
 Token counts carry the names of both vendors (`input_tokens` and `prompt_tokens`); an unknown price is `null`, never 0.
 """
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
 from chatfleet_api.chat.attachments import ShownAttachment, attachments_of
+from chatfleet_api.chat.decisions import waiting_calls
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Citation, Retrieval, Usage
+from chatfleet_api.domain.events import Citation, RequiresAction, Retrieval, ServerToolCall, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
 from chatfleet_api.sessions.tree import current_head, current_path, parents
@@ -40,11 +42,27 @@ class ConversationBody(msgspec.Struct, frozen=True):
     updated_at: str
 
 
+class WaitingCall(msgspec.Struct, frozen=True):
+    """A call that waits for approval; `arguments` is JSON."""
+
+    approval_request_id: str
+    server: str
+    tool: str
+    arguments: str
+
+
+class RequiredAction(msgspec.Struct, frozen=True, tag_field="type", tag="requires_action"):
+    """The calls that an answer has paused for: `POST …/approvals` decides about them."""
+
+    calls: tuple[WaitingCall, ...]
+
+
 class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message of a conversation; `parent_id` is the message that it follows, `null` for a first one.
 
     `citations` are the chunks of documents that the model was given for it, and `retrieval` is `by_words` when these
-    were not looked for by meaning, `unavailable` when the answer is without documents. `attachments` are its images.
+    were not looked for by meaning, `unavailable` when the answer is without documents. `attachments` are its images,
+    `requires_action` the calls that it has paused for, as long as they are not decided.
     """
 
     id: str
@@ -70,6 +88,7 @@ class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     citations: tuple[Citation, ...] = ()
     retrieval: Retrieval = ""
     attachments: tuple[ShownAttachment, ...] = ()
+    requires_action: tuple[WaitingCall, ...] = ()
 
 
 class ConversationWithMessages(ConversationBody, frozen=True):
@@ -194,4 +213,14 @@ def message_body(conversation: str, message: StoredMessage, parent: str) -> Mess
         citations=message.citations,
         retrieval=message.retrieval,
         attachments=attachments_of(message),
+        requires_action=_waiting(waiting_calls(message)),
     )
+
+
+def requires_action(event: RequiresAction) -> RequiredAction:
+    """Return the calls that wait as clients see them."""
+    return RequiredAction(_waiting(event.waiting))
+
+
+def _waiting(calls: Iterable[ServerToolCall]) -> tuple[WaitingCall, ...]:
+    return tuple(WaitingCall(call.approval, call.server, call.tool, call.arguments) for call in calls)

@@ -15,6 +15,7 @@ from chatfleet_api.domain.events import (
     Failed,
     FinishReason,
     Reasoning,
+    RequiresAction,
     Retrieval,
     ServerToolCall,
     ServerToolEvent,
@@ -24,7 +25,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
 )
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, usage_body
+from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, requires_action, usage_body
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
 Public: TypeAlias = Start | Agent | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed
@@ -105,12 +106,12 @@ class EventEncoder:
                 return self._error(event)
             case Start():
                 return replace(event, echo="")  # another dialect's
-            case Reasoning() | ToolCall() | Extended():  # the last in no run of this dialect
+            case Reasoning() | ToolCall() | Extended() | ServerToolResult():  # `Extended` in no run of this dialect
                 return event
             case Agent() | ServerToolCall():
                 return replace(event, thoughts=())  # a vendor's own, for its model alone
-            case ServerToolResult():
-                return event
+            case RequiresAction():
+                return requires_action(event)
             case _:
                 assert_never(event)
 

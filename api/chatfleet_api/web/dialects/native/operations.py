@@ -3,7 +3,7 @@
 from typing import Final
 
 from chatfleet_api.web.dialects.native.bodies import ErrorBody, MessageReply
-from chatfleet_api.web.dialects.native.request import RegenerateBody, SendMessageBody
+from chatfleet_api.web.dialects.native.request import ApprovalsBody, RegenerateBody, SendMessageBody
 from chatfleet_api.web.documentation import fails, returns, takes
 from chatfleet_api.web.hot_route import Operation
 
@@ -53,6 +53,19 @@ REGENERATE: Final[Operation] = {
     "operationId": "regenerate_message",
     "parameters": [_CONVERSATION, _MESSAGE, _KEY],
     **takes(RegenerateBody, required=False),
+    "responses": {
+        **returns(MessageReply, description="The answer, or its events.", streams=True),
+        **fails(ErrorBody),
+    },
+}
+APPROVE: Final[Operation] = {
+    "tags": ["Conversations"],
+    "summary": "Approve or refuse calls of tools",
+    "description": "Decides about all calls that the newest answer has paused for (`requires_action`), and goes on."
+    " Calls that are approved are made, once, however often the decision is sent. The answer is as of a message.",
+    "operationId": "approve_calls",
+    "parameters": [_CONVERSATION],
+    **takes(ApprovalsBody),
     "responses": {
         **returns(MessageReply, description="The answer, or its events.", streams=True),
         **fails(ErrorBody),

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from chatfleet_api.chat.attachments import Attachment
+from chatfleet_api.chat.decisions import Decision
 from chatfleet_api.chat.sending import NewMessage
+from chatfleet_api.chat.tool_approval import MAX_REASON
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.web.body import decode_body, limit_depth, stream_field
 from chatfleet_contract.spec.agents import MEMBER_PREFIX
@@ -51,6 +53,21 @@ class RegenerateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_busy: Literal["reject", "enqueue", "interrupt"] | None = None
 
 
+class ApprovalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was decided about a call; the model gets the reason for a refusal."""
+
+    approval_request_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    approve: bool
+    reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON)] | None = None
+
+
+class ApprovalsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Decisions about all calls that an answer has paused for, and how the answer goes on."""
+
+    approvals: Annotated[list[ApprovalBody], msgspec.Meta(min_length=1, max_length=128)]
+    stream: bool | None = None
+
+
 class MessageRequest(NamedTuple):
     """A message, and whether its answer is streamed, as far as the body decides it."""
 
@@ -61,6 +78,7 @@ class MessageRequest(NamedTuple):
 _NEW_CONVERSATION: Final = msgspec.json.Decoder(NewConversationBody)
 _SEND_MESSAGE: Final = msgspec.json.Decoder(SendMessageBody)
 _REGENERATE: Final = msgspec.json.Decoder(RegenerateBody)
+_APPROVALS: Final = msgspec.json.Decoder(ApprovalsBody)
 
 
 def read_new_conversation(raw: bytes) -> NewConversationBody:
@@ -91,6 +109,20 @@ def read_regenerate(raw: bytes, message: str) -> MessageRequest:
     model = model_of(body.model, body.agent)
     again = NewMessage("", model, body.temperature, body.top_p, body.max_tokens, body.on_busy, again=message)
     return MessageRequest(again, body.stream)
+
+
+class ApprovalsRequest(NamedTuple):
+    """Decisions, and whether the answer that goes on is streamed, as far as the body decides it."""
+
+    decisions: tuple[Decision, ...]
+    stream: bool | None
+
+
+def read_approvals(raw: bytes) -> ApprovalsRequest:
+    """Parse and check the body of decisions about calls."""
+    body = decode_body(raw, _APPROVALS)
+    decisions = (Decision(each.approval_request_id, each.approve, each.reason) for each in body.approvals)
+    return ApprovalsRequest(tuple(decisions), body.stream)
 
 
 def model_of(model: str | None, agent: str | None) -> str | None:

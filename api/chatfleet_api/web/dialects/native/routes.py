@@ -28,6 +28,7 @@ from chatfleet_api.web.dialects.native.request import (
     MessageRequest,
     NewConversationBody,
     is_streamed,
+    read_approvals,
     read_message,
     read_new_conversation,
     read_regenerate,
@@ -56,11 +57,14 @@ class SendMessage(ConversationEndpoint):
         conversation, principal = known_id(client.path_param("conversation_id")), client.principal
         sent = await self._read(client)
         run = await self._conversations.send(principal, conversation, sent.message, key=idempotency_key(client))
-        if is_streamed(sent.stream, client.header(b"accept") or ""):
+        await self._respond(client, conversation, run, stream=sent.stream)
+
+    async def _respond(self, client: Client, conversation: str, run: Run | Replay, *, stream: bool | None) -> None:
+        if is_streamed(stream, client.header(b"accept") or ""):
             await self.stream(run, EventEncoder(run.id, client.request_id), client)
         else:
             client.show(run.quota)
-            self.ended(run, await client.respond_with(self._whole(principal, conversation, run)))
+            self.ended(run, await client.respond_with(self._whole(client.principal, conversation, run)))
 
     async def _whole(self, principal: Principal, conversation: str, run: Run | Replay) -> bytes:
         """Return the answer as it is stored."""
@@ -77,6 +81,21 @@ class Regenerate(SendMessage):
     @override
     async def _read(self, client: Client) -> MessageRequest:
         return read_regenerate(await client.body(), client.path_param("message_id"))
+
+
+class Approve(SendMessage):
+    """Decides about the calls that an answer has paused for; the answer that goes on is as of a message."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._approvals = services.approvals
+
+    @override
+    async def answer(self, client: Client) -> None:
+        conversation = known_id(client.path_param("conversation_id"))
+        sent = read_approvals(await client.body())
+        run = await self._approvals.approve(client.principal, conversation, sent.decisions)
+        await self._respond(client, conversation, run, stream=sent.stream)
 
 
 class JoinStream(HotEndpoint):
@@ -100,11 +119,12 @@ class JoinStream(HotEndpoint):
 def hot_routes(services: Services) -> Sequence[HotRoute]:
     one, streams = PREFIX + "/{conversation_id}", services.streams
     send = SendMessage(services)
-    again = Regenerate(services)
+    again, approve = Regenerate(services), Approve(services)
     join = JoinStream(services.joining, streams)
     return (
         HotRoute("POST", one + "/messages", endpoint=send, operation=operations.SEND),
         HotRoute("POST", one + "/messages/{message_id}/regenerate", endpoint=again, operation=operations.REGENERATE),
+        HotRoute("POST", one + "/approvals", endpoint=approve, operation=operations.APPROVE),
         HotRoute("GET", one + "/stream", endpoint=join, operation=operations.JOIN),
     )
 

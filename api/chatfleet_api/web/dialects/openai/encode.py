@@ -17,6 +17,7 @@ from chatfleet_api.domain.events import (
     Failed,
     Piece,
     Reasoning,
+    RequiresAction,
     ServerToolCall,
     ServerToolEvent,
     ServerToolResult,
@@ -73,7 +74,7 @@ class ChunkEncoder:
                 return self._begin(event)
             case Reasoning() | ToolCall():
                 return self._chunk(_delta(event))
-            case ServerToolCall() | ServerToolResult():
+            case ServerToolCall() | ServerToolResult() | RequiresAction():
                 return b""
             case Agent():
                 self._known |= {"model": MEMBER_PREFIX + event.name}

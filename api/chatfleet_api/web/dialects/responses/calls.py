@@ -81,7 +81,7 @@ class ServerCall:
             "server_label": self._call.server,
             "name": self._call.tool,
             "arguments": self.text.getvalue(),
-            "approval_request_id": None,
+            "approval_request_id": self._call.approval or None,
             "output": None if failed else content,
             "error": error if failed else None,
         }
@@ -108,6 +108,30 @@ class ServerCall:
     @property
     def _place(self) -> Fields:
         return {"item_id": self._id, "output_index": self.index}
+
+
+class ApprovalRequest:
+    """A call that waits for approval: whole at once."""
+
+    def __init__(self, call: ServerToolCall) -> None:
+        self.text = StringIO()
+        self.index = 0
+        self.status = "completed"
+        self._call = call
+
+    def shown(self) -> Fields:
+        call = self._call
+        fields = {"id": call.approval, "type": "mcp_approval_request", "arguments": call.arguments}
+        return {**fields, "name": call.tool, "server_label": call.server}
+
+    def begin(self) -> Made:
+        yield "response.output_item.added", {"output_index": self.index, "item": self.shown()}
+
+    def delta(self, text: str) -> tuple[str, Fields]:
+        raise AssertionError(text)  # its arguments come with it
+
+    def end(self) -> Made:
+        yield "response.output_item.done", {"output_index": self.index, "item": self.shown()}
 
 
 def _is_json(text: str) -> bool:

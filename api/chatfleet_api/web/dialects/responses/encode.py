@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 
 from msgspec.structs import replace
 
+from chatfleet_api.chat.items import item_owner
 from chatfleet_api.domain.errors import FACTS, ChatError
 from chatfleet_api.domain.events import (
     Agent,
@@ -19,6 +20,7 @@ from chatfleet_api.domain.events import (
     Extended,
     Failed,
     Reasoning,
+    RequiresAction,
     ServerToolCall,
     ServerToolEvent,
     ServerToolResult,
@@ -33,7 +35,7 @@ from chatfleet_api.domain.lost_position import position_lost
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.responses.calls import Made
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
-from chatfleet_api.web.dialects.responses.ids import item_owner, response_id
+from chatfleet_api.web.dialects.responses.ids import response_id
 from chatfleet_api.web.dialects.responses.output import Message, Output
 from chatfleet_api.web.dialects.responses.relay import Relay, completed
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
@@ -132,7 +134,7 @@ class ResponseEncoder:
                     if isinstance(piece, Token):
                         self._emit_all(self._output.take_with_logprobs(piece, logprobs))
                 self._learn()
-            case Agent() | ServerToolCall() | ServerToolResult():
+            case Agent() | ServerToolCall() | ServerToolResult() | RequiresAction():
                 self._take_step(event)
             case Extended():
                 self._relay = self._relay or Relay()

@@ -5,7 +5,7 @@ the conversation and its message, in the 64 characters that the vendor allows.
 """
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -50,14 +50,6 @@ class ItemPlace(NamedTuple):
 
     conversation: str
     message: str
-
-
-def item_owner(conversation: str | None, message: str) -> str:
-    """Return what the ids of a message's items have in common; without a conversation, nothing finds them."""
-    if not conversation:
-        return message
-    place = UUID(conversation).bytes + UUID(message).bytes
-    return urlsafe_b64encode(place).decode().rstrip("=")
 
 
 def read_item_id(text: str) -> ItemPlace | None:

@@ -7,14 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from chatfleet_api.chat.item_kinds import MESSAGE as MESSAGE_KIND
-from chatfleet_api.chat.items import kind_of
+from chatfleet_api.chat.items import item_owner, kind_of
 from chatfleet_api.chat.relayed import output_of
 from chatfleet_api.chat.reply import steps_of
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import ServerToolEvent
 from chatfleet_api.sessions.store import StoredMessage
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
-from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING, item_owner
+from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
 from chatfleet_api.web.dialects.responses.output import Form, Output
 
 MAX_LIMIT: Final = 100

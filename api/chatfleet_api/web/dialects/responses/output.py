@@ -13,6 +13,7 @@ from chatfleet_api.domain.events import (
     Citation,
     Piece,
     Reasoning,
+    RequiresAction,
     ServerToolCall,
     ServerToolEvent,
     Signature,
@@ -20,7 +21,7 @@ from chatfleet_api.domain.events import (
     Token,
     ToolCall,
 )
-from chatfleet_api.web.dialects.responses.calls import Call, Fields, Made, ServerCall
+from chatfleet_api.web.dialects.responses.calls import ApprovalRequest, Call, Fields, Made, ServerCall
 from chatfleet_api.web.dialects.responses.citations import annotation_of
 from chatfleet_api.web.dialects.responses.ids import MESSAGE, REASONING
 
@@ -187,8 +188,11 @@ class Output:
             yield kind, {**event, "logprobs": logprobs}
 
     def take_server_tool(self, event: ServerToolEvent) -> Made:
-        """Yield the events that a call of the pod's own makes, or its result."""
-        if isinstance(event, ServerToolCall):
+        """Yield the events that a call of the pod's own makes, or its result, or calls that wait for approval."""
+        if isinstance(event, RequiresAction):
+            for waiting in event.waiting:
+                yield from self._begin(ApprovalRequest(waiting), "")
+        elif isinstance(event, ServerToolCall):
             call = self._made[event.id] = ServerCall(self._owner, len(self._made) + 1, event)
             yield from self._begin(call, event.arguments)
             yield from call.calling()

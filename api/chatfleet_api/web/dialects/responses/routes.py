@@ -9,7 +9,10 @@ from typing import Final
 
 from typing_extensions import override
 
+from chatfleet_api.chat.approvals import Approvals
+from chatfleet_api.chat.decisions import decisions_of
 from chatfleet_api.chat.once import Once, RequestKey, ResponseReplay
+from chatfleet_api.chat.response_approvals import ResponseApprovals
 from chatfleet_api.chat.responses import NewResponse, Responses, StoredResponse
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Failed
@@ -39,9 +42,12 @@ _NUMBER: Final = re.compile("[0-9]{1,15}")
 class CreateResponse(HotEndpoint):
     """In the background, or with a key, a response is written to its end; else as long as its client is connected."""
 
-    def __init__(self, responses: Responses, streams: SSEStreams, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, responses: Responses, approvals: Approvals, streams: SSEStreams, new_id: Callable[[], str]
+    ) -> None:
         self._responses = responses
         self._once = Once(responses)
+        self._approvals = ResponseApprovals(self._once, approvals)
         self._streams = streams
         self._new_id = new_id
 
@@ -70,6 +76,8 @@ class CreateResponse(HotEndpoint):
 
     async def _run(self, principal: Principal, new: NewResponse, key: RequestKey | None) -> Run | ResponseReplay:
         """Start the run; with a key, once. Without a store there is nothing that knows the key."""
+        if decisions := decisions_of(new.items):
+            return await self._approvals.create(principal, new, decisions, key)
         if key is None or not new.store:
             return await self._responses.create(principal, new)
         return await self._once.create(principal, new, key)
@@ -116,7 +124,7 @@ class CancelResponse(HotEndpoint):
 def hot_routes(services: Services) -> Sequence[HotRoute]:
     """Return the routes of responses."""
     responses, streams = services.responses, services.streams
-    create = CreateResponse(responses, streams, services.new_id)
+    create = CreateResponse(responses, services.approvals, streams, services.new_id)
     retrieve, cancel = RetrieveResponse(responses, streams), CancelResponse(responses)
     one = PATH + "/{response_id}"
     return (

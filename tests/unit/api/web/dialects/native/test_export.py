@@ -51,6 +51,7 @@ ANSWER: Final = StoredMessage(
 LEFT_OUT: Final = {
     "attached": "the data is in its item",
     "epoch": "a fencing token of the run",
+    "decided": "where it is imported, no call waits",
     "echo": "of a response, which an export has not",
     "extra": "its output is exported",
     "removed": "removed messages are not exported",

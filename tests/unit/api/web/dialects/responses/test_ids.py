@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 from uuid_utils import uuid7
 
-from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, ItemPlace, item_owner, read_item_id
+from chatfleet_api.chat.items import item_owner
+from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, ItemPlace, read_item_id
 
 LONGEST = 64
 """Characters of an id that OpenAI accepts."""
