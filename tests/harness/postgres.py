@@ -11,10 +11,10 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import psycopg
@@ -61,6 +61,8 @@ class PostgresServer:
         self.port = free_port()
         self._folder, self._data = folder, folder / "data"
         self._running: Program | None = None
+        self.restarted = ExitStack()
+        """Ends what `start` has started."""
         folder.mkdir(parents=True, exist_ok=True)
         self._data.mkdir()
         if not os.geteuid():
@@ -101,6 +103,10 @@ class PostgresServer:
             await_ready(self._running, lambda: answers(self.url))
             yield self._running
 
+    def start(self) -> None:
+        """Start it again, after a crash, until `postgres_server` ends."""
+        self.restarted.enter_context(self.running())
+
     def crash(self) -> None:
         """End it at once, with all connections, as a crash does: what is committed is found again by recovery."""
         os.kill(self.program.pid, signal.SIGQUIT)
@@ -119,6 +125,12 @@ def answers(url: str) -> bool:
     with suppress(psycopg.Error), psycopg.connect(url, connect_timeout=2):
         return True
     return False
+
+
+def fetch_all(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Return all rows of a query."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(query.encode()).fetchall()
 
 
 def end_connections(url: str) -> None:
@@ -164,7 +176,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     folder.chmod(0o711)  # its user is another one
     try:
         server = PostgresServer(folder)
-        with server.running():
+        with server.running(), server.restarted:
             yield server
     finally:
         shutil.rmtree(folder)

@@ -9,6 +9,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from chatfleet_api import __main__ as api
+from chatfleet_api.archive.keeper import ArchiveKeeper
+from chatfleet_api.archive.marks import Queued
 from chatfleet_api.chat import agent_steps, takeover, tool_steps
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.sending import MessageSender
@@ -96,8 +98,19 @@ def leases() -> None:
     meters.LEASE_SECONDS = 3600  # type: ignore[misc]
 
 
+def marks() -> None:
+    """Let the queue of the archive forget what it hands out, as one does that waits for no acknowledgement."""
+    write = ArchiveKeeper._write  # noqa: SLF001
+
+    async def forgetful(self: ArchiveKeeper, archive: Any, term: int, found: Queued) -> None:  # noqa: ANN401  # as it is
+        await self._marks.settle(found.at, [(each, "done") for each in found.due])
+        await write(self, archive, term, found)
+
+    put(ArchiveKeeper, "_write", forgetful)
+
+
 PROTECTIONS: Final[dict[str, Callable[[], None]]] = {
-    take_out.__name__: take_out for take_out in (fencing, idempotency, leases, steps, turns)
+    take_out.__name__: take_out for take_out in (fencing, idempotency, leases, marks, steps, turns)
 }
 
 

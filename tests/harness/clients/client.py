@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 from aiohttp import AddrInfoType
 
+from chatfleet_api.web.dialects.responses.ids import conversation_id
 from chatfleet_contract.spec import OnBusy
 from harness.clients.events import EventParser
 from harness.clients.received import DialectReader, NativeReader, OpenAIReader, ReceivedStream, ResponsesReader
@@ -195,6 +196,13 @@ class Client:
         path = f"{url}/api/v1/conversations/{conversation}/messages"
         async with self._session.get(path, raise_for_status=True) as response:
             return msgspec.json.decode(await response.read(), type=_Messages).messages
+
+    async def add(self, url: str, conversation: str, texts: Sequence[str]) -> None:
+        """Add messages of a user to a conversation, up to 20; raises `aiohttp.ClientError` unless all are stored."""
+        items = [{"type": "message", "role": "user", "content": text} for text in texts]
+        path = f"{url}/v1/conversations/{conversation_id(conversation)}/items"
+        async with self._session.post(path, json={"items": items}, raise_for_status=True) as response:
+            await response.read()
 
     async def hold(self, url: str, question: Question) -> None:
         """Ask by a chat completion, and never read the answer; returns when cancelled."""

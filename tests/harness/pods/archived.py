@@ -16,6 +16,7 @@ from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.archive.marks import Marks, writer_key
 from chatfleet_api.archive.opening import ArchivedParts
 from chatfleet_api.archive.postgres import PostgresArchive
+from chatfleet_api.domain.live import Live
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.lease import Lease
@@ -23,6 +24,7 @@ from chatfleet_api.sessions.keys import conversation_keys
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.redis_feedback import RedisFeedbackStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
+from chatfleet_contract.runtime import RuntimeConfig
 from harness.pods.live import fixed
 from harness.pods.runs import conversations
 from harness.polling import eventually_async
@@ -61,23 +63,14 @@ class Shop:
         self.sessions, self.feedback = parts.sessions(self.in_redis), parts.feedback(RedisFeedbackStore(redis))
         self._pods: list[ArchiveKeeper] = []
 
-    def keeper(self) -> ArchiveKeeper:
-        lease = self._lease(self.redis, writer_key(self.redis), str(uuid7()), clock=time.monotonic)
-        return ArchiveKeeper(self.redis, fixed(self.config), lease, self.marks)
-
     @asynccontextmanager
     async def pod(self) -> AsyncIterator[ArchiveKeeper]:
-        keeper = self.keeper()
-        self._pods.append(keeper)
-        tasks = [asyncio.create_task(part) for part in (keeper.run(), keeper.watch())]
-        try:
-            yield keeper
-        finally:
-            self._pods.remove(keeper)
-            for task in tasks:
-                task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
+        async with archiving(self.redis, fixed(self.config), self.marks, self._lease) as keeper:
+            self._pods.append(keeper)
+            try:
+                yield keeper
+            finally:
+                self._pods.remove(keeper)
 
     async def _available(self) -> PostgresArchive | None:
         """Return the archive of a pod that runs; None: that is down."""
@@ -129,3 +122,20 @@ class Shop:
 
 def message(content: str, **fields: Any) -> StoredMessage:  # noqa: ANN401
     return StoredMessage(str(uuid7()), "user", content, NOW, **fields)
+
+
+@asynccontextmanager
+async def archiving(
+    redis: RedisClient, config: Live[RuntimeConfig], marks: Marks | None = None, lease: Callable[..., Lease] = Lease
+) -> AsyncIterator[ArchiveKeeper]:
+    """Archive, as a pod does."""
+    held = lease(redis, writer_key(redis), str(uuid7()), clock=time.monotonic)
+    keeper = ArchiveKeeper(redis, config, held, marks or Marks(redis, settling=SETTLING))
+    tasks = [asyncio.create_task(part) for part in (keeper.run(), keeper.watch())]
+    try:
+        yield keeper
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,6 +18,9 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 from uuid_utils import uuid7
 
+from chatfleet_api.archive.keeper import ArchiveKeeper
+from chatfleet_api.archive.marks import Marks
+from chatfleet_api.archive.opening import ArchivedParts
 from chatfleet_api.chat.services import ChatPorts, chat_services
 from chatfleet_api.identity.authentication import open_authentication
 from chatfleet_api.pod.configuration import Configuration, local
@@ -35,6 +38,7 @@ from chatfleet_api.sessions.opening import open_feedback, open_sessions
 from chatfleet_api.web.app import create_app
 from chatfleet_api.webhooks.outbox import no_webhooks
 from chatfleet_contract.runtime import RuntimeKeys
+from harness.pods.archived import SETTLING, archiving
 from harness.pods.health import NoBudgets
 from harness.pods.issuer import no_issuers
 from harness.pods.live import fixed
@@ -65,6 +69,8 @@ class TenantPod:
     meter: Meter
     ends: bool
     """Whether its answers end."""
+    keeper: ArchiveKeeper | None = None
+    """Of its archive."""
 
     @property
     def routes(self) -> set[str]:
@@ -88,13 +94,16 @@ def _routes(routes: list[BaseRoute]) -> Generator[str, None, None]:
 
 @asynccontextmanager
 async def open_tenant_pod(
-    folder: Path, provider: Provider, url: str | None, *, ends: bool = True
+    folder: Path, provider: Provider, url: str | None, *, ends: bool = True, postgres: Path | None = None
 ) -> AsyncGenerator[TenantPod, None]:
-    """Yield a pod that serves the model `m`; `url` is that of its Redis, None: it has none."""
+    """Yield a pod that serves the model `m`; `url` is that of its Redis, None: it has none.
+
+    `postgres` is the file with the URL of its archive.
+    """
     for name, named in CALLERS.items():
         (folder / name).write_text(json.dumps({"key": key_of(name), **named}))
     meter = Meter("tests")
-    configuration = Configuration(_restricted(folder), build=registry_of(meter).catalogue)
+    configuration = Configuration(_restricted(folder, postgres), build=registry_of(meter).catalogue)
     streams, kept = (configuration.live.map(lambda live: live.streaming), configuration.live)
     conversations = kept.map(lambda live: live.conversations)
     async with AsyncExitStack() as stack:
@@ -103,13 +112,19 @@ async def open_tenant_pod(
         fleet = await stack.enter_async_context(open_fleet(redis, pod, streams, clock=clock, rand=random.random))
         log = await stack.enter_async_context(open_run_log(redis, streams, conversations, clock=clock))
         pool = RunPool(log, fleet, streams)
+        sessions = open_sessions(redis, conversations, fixed(0), clock=clock)
+        feedback, keeper = open_feedback(redis, sessions), None
+        if redis is not None and postgres is not None:
+            keeper = await stack.enter_async_context(archiving(redis, kept))
+            parts = ArchivedParts(redis, kept, Marks(redis, settling=SETTLING), keeper.available)
+            sessions, feedback = parts.sessions(sessions), parts.feedback(feedback)
         stack.push_async_callback(drain_runs, pool, 0)
         ports = ChatPorts(
             catalogue=fixed(OneModel(provider)),
             pool=pool,
             log=log,
             fleet=fleet,
-            sessions=open_sessions(redis, conversations, fixed(0), clock=clock),
+            sessions=sessions,
             clock=clock,
             now=lambda: datetime.now(UTC),
             new_id=lambda: str(uuid7()),
@@ -119,7 +134,7 @@ async def open_tenant_pod(
         wiring = Wiring(
             configuration=configuration,
             ports=ports,
-            feedback=open_feedback(redis, ports.sessions),
+            feedback=feedback,
             announce=no_webhooks,
             meter=meter,
             lifecycle=Lifecycle(clock),
@@ -133,15 +148,16 @@ async def open_tenant_pod(
         sources = wiring.sources(budgets=NoBudgets(), recheck=asyncio.Event())
         health = Health(pod=pod, version="tests", sources=sources)
         services = wiring.web(chat_services(ports))
-        yield TenantPod(create_app(services, routers=[health_routes(health, meter)]), meter, ends)
+        yield TenantPod(create_app(services, routers=[health_routes(health, meter)]), meter, ends, keeper)
 
 
-def _restricted(folder: Path) -> Any:  # noqa: ANN401
+def _restricted(folder: Path, postgres: Path | None) -> Any:  # noqa: ANN401
     config = local()
     keys = (RuntimeKeys(tenant="unnamed", folder=str(folder)),)
     access = config.access.model_copy(update={"anonymous": False, "api_keys": keys})
     conversations = config.conversations.model_copy(update={"user_webhooks": True})
-    return config.model_copy(update={"access": access, "conversations": conversations})
+    archive = {"archive_url_file": None if postgres is None else str(postgres)}
+    return config.model_copy(update={"access": access, "conversations": conversations, **archive})
 
 
 def record_commands(monkeypatch: pytest.MonkeyPatch) -> None:

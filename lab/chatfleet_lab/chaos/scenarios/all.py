@@ -6,6 +6,7 @@ from chatfleet_lab.chaos.scenario import Scenario
 from chatfleet_lab.chaos.scenarios import (
     acknowledged_means_kept,
     agent_tools,
+    archived_once,
     bounded_redis_load,
     cancellation,
     cancellation_at_another_pod,
@@ -44,6 +45,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     bounded_redis_load.SCENARIO,
     redis_outage.SCENARIO,
     acknowledged_means_kept.SCENARIO,
+    archived_once.SCENARIO,
     drain.SCENARIO,
     pod_crash.SCENARIO,
     resume.SCENARIO,

@@ -7,17 +7,20 @@ not exist, to the byte but for the ids, after the same commands to Redis.
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 import redis
 
 from harness.clients.asgi import JSON, Exchange, ask, asking, get, post
 from harness.clients.named import KINDS, NO_IDS, PROBES, VERBS, Ids, Probe, made_up
+from harness.pods.archived import NOWHERE
 from harness.pods.runs import STOP, FakeProvider, text
 from harness.pods.tenants import TenantPod, key_of, open_tenant_pod, record_commands, recording
+from harness.polling import eventually_async
+from harness.postgres import PostgresServer, end_connections, fetch_all
 
 PAIRS: Final = (("acme", "initech"), ("ann", "bob"))
 """Who has something, and who shall not notice: of two tenants, and of two users of one."""
@@ -258,3 +261,50 @@ async def test_every_key_in_redis_has_a_tenant_or_is_the_fleets(pods: Pods) -> N
 
     assert [key for key in keys if key not in owned and not FLEET_WIDE.fullmatch(key)] == []
     assert len(owned) > len([probe for probe in PROBES if probe.verb == "write"])
+
+
+@pytest.mark.feature(40)
+async def test_what_has_expired_is_its_owners_in_the_archive_too(
+    tmp_path: Path, redis_url: str, postgres: PostgresServer
+) -> None:
+    (archive := tmp_path / "postgres").write_text(url := postgres.database())
+    async with open_tenant_pod(tmp_path, FakeProvider(text("a"), [STOP]), redis_url, postgres=archive) as pod:
+        assert pod.keeper is not None
+        deletes = [each for each in PROBES if each.verb == "delete" and "conversation" in each.kinds]
+        others = [each for each in PROBES if each not in deletes]  # a second deletion differs, whosoever it is
+        owned = {pair: (await something(pod, pair[0]), await something(pod, pair[1])) for pair in PAIRS}
+        wanted = {theirs.conversation for theirs, _ in owned.values()}
+        await eventually_async(lambda: wanted <= {str(row[0]) for row in archived(url)})
+        before = {pair: await everything(pod, pair[0], theirs) for pair, (theirs, _) in owned.items()}
+        with redis.Redis.from_url(redis_url) as server:
+            for conversation in wanted:
+                server.delete(*(key for key in server.keys(f"*{conversation}*") if key.endswith((b"n", b"s"))))
+        for pair, (theirs, own) in owned.items():
+            assert await noticed(pod, pair[1], theirs, own, others) == []
+            assert await everything(pod, pair[0], theirs) == before[pair]
+        archive.write_text(NOWHERE)
+        end_connections(url)
+        await eventually_async(lambda: pod.keeper is not None and pod.keeper.down)
+        for pair, (theirs, own) in owned.items():
+            assert await noticed(pod, pair[1], theirs, own, (*others, deletes[0])) == []
+        assert len(archived(url)) >= len(wanted)
+
+
+async def noticed(pod: TenantPod, stranger: str, theirs: Ids, own: Ids, probes: Sequence[Probe]) -> list[object]:
+    """Return the requests whose answers differ between what is another caller's and what does not exist."""
+    found: list[object] = []
+    for probe in probes:
+        for kinds, named in probe.mixtures(own, theirs):
+            if "conversation" not in kinds:
+                continue
+            unknown = own._replace(**{kind: getattr(made_up(), kind) for kind in kinds})
+            seen = await send(pod, stranger, probe.build(named), named)
+            expected = await send(pod, stranger, probe.build(unknown), unknown)
+            if seen[:3] != expected[:3]:
+                found.append((probe.route, kinds, seen, expected))
+    return found
+
+
+def archived(url: str) -> list[tuple[Any, ...]]:
+    there = fetch_all(url, "SELECT to_regclass('chatfleet.messages') IS NOT NULL")
+    return fetch_all(url, "SELECT id FROM chatfleet.conversations") if there[0][0] else []
