@@ -2,6 +2,7 @@
 
 documents   documents of ConfigMaps, and the digest by which a change is seen
 volumes     documents of mounted volumes, of which no link leads out
+pdf         the text of a PDF, by a program of its own; pdf_texts: texts of all, each found once
 sources     both, in the order of the configuration
 chunking    a document as chunks of bounded size, with their headings
 query       a question as a full-text query that no text can break

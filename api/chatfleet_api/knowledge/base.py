@@ -92,7 +92,7 @@ class KnowledgeBase:
             self._contents, self._digest = contents, digest
         problem = self._contents.problem
         self._problems = (*reading.problems, *([problem] if problem else []))
-        self._seen = signature  # the last step: what changes meanwhile is read again
+        self._seen = None if reading.unfinished else signature  # the last step: what changes meanwhile is read again
 
     def _index(self, reading: Reading) -> Contents:
         if self._tasks is None:

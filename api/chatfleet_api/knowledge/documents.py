@@ -29,6 +29,8 @@ class Reading(NamedTuple):
     """In the order of the folders, and of their keys within them."""
     problems: tuple[str, ...] = ()
     """Which sources have nothing, and which documents cannot be read, with remedies."""
+    unfinished: bool = False
+    """Whether another reading has more, though no file changes."""
 
     def digest(self) -> str:
         """Return what equal readings have in common, and no others."""

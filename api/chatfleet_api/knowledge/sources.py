@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from chatfleet_api.knowledge.documents import Reading, read_documents
+from chatfleet_api.knowledge.pdf_texts import PdfTexts
 from chatfleet_api.knowledge.volumes import Volume
 from chatfleet_contract.names import KNOWLEDGE_VOLUMES
 from chatfleet_contract.spec.knowledge import Knowledge
@@ -34,12 +35,13 @@ class Volumes:
     def __init__(self, volume: Volume) -> None:
         self.name = volume.name
         self._volume = volume
+        self._pdfs = PdfTexts()
 
     def signature(self) -> Signature:
         return tuple((str(file.path), file.signature) for file in self._volume.files())
 
     def read(self) -> Reading:
-        return self._volume.read()
+        return self._volume.read(self._pdfs)
 
 
 class Sources:
@@ -58,7 +60,8 @@ class Sources:
         """Return all documents, and what is wrong with the sources."""
         readings = [source.read() for source in self._sources]
         documents = tuple(document for reading in readings for document in reading.documents)
-        return Reading(documents, tuple(problem for reading in readings for problem in reading.problems))
+        problems = tuple(problem for reading in readings for problem in reading.problems)
+        return Reading(documents, problems, unfinished=any(reading.unfinished for reading in readings))
 
 
 def _opened(knowledge: Knowledge, folder: Path) -> list[ConfigMaps | Volumes]:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES, Document, Reading, decoded, why
+from chatfleet_api.knowledge.pdf_texts import MAX_PDF_BYTES, NotYetError, PdfTexts
 
-ENDINGS: Final = (".md", ".markdown", ".txt")
+PDF: Final = ".pdf"
+ENDINGS: Final = (".md", ".markdown", ".txt", PDF)
 MAX_FILES: Final = 2000
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all documents of a volume."""
@@ -63,31 +65,46 @@ class Volume(NamedTuple):
             found.append(entry)
         return sorted(found)
 
-    def read(self) -> Reading:
-        """Return its documents, and which are not read and why."""
-        files, documents, problems, size = self.files(), list[Document](), list[str](), 0
+    def read(self, pdfs: PdfTexts) -> Reading:
+        """Return its documents, and which are not read and why; texts of PDFs are from `pdfs`."""
+        files, documents, problems, size, later = self.files(), list[Document](), list[str](), 0, 0
         if not files:
             return Reading((), (f"{self._where} has no documents; add files that end in {', '.join(ENDINGS)}",))
+        pdfs.begin()
         for file in files[:MAX_FILES]:
             try:
-                content = _content(self.root.resolve(), file.path, min(MAX_DOCUMENT_BYTES, MAX_BYTES - size))
-                documents.append(Document(f"{self.name}/{file.name}", decoded(content)))
-                size += len(content)
+                text = self._text(file, MAX_BYTES - size, pdfs)
+                documents.append(Document(f"{self.name}/{file.name}", text))
+                size += len(text.encode(errors="surrogatepass"))
+            except NotYetError:
+                later += 1
             except (OSError, ValueError) as wrong:
                 problems.append(f"file {file.name} of volume claim {self.claim} is not read: {why(wrong)}")
-        return Reading(tuple(documents), self._problems(files, problems))
+        return Reading(tuple(documents), self._problems(files, problems, later), unfinished=later > 0)
+
+    def _text(self, file: VolumeFile, room: int, pdfs: PdfTexts) -> str:
+        root = self.root.resolve()
+        if not file.name.lower().endswith(PDF):
+            return decoded(_content(root, file.path, min(MAX_DOCUMENT_BYTES, room)))
+        text = pdfs.text(file, lambda: _content(root, file.path, MAX_PDF_BYTES))
+        if len(text.encode(errors="surrogatepass")) > room:
+            raise ValueError(f"the documents have more than {MAX_BYTES} bytes; divide them among claims")
+        return text
 
     @property
     def _where(self) -> str:
         return f"folder {self.folder} of volume claim {self.claim}" if self.folder else f"volume claim {self.claim}"
 
-    def _problems(self, files: list[VolumeFile], problems: list[str]) -> tuple[str, ...]:
+    def _problems(self, files: list[VolumeFile], problems: list[str], later: int) -> tuple[str, ...]:
         for problem in problems:
             logger.warning("Document left out: %s", problem)
         more = len(problems) - MAX_NAMED
         others = [f"{more} more files of volume claim {self.claim} are not read; see the log"] if more > 0 else []
         many = f"{self._where} has more than {MAX_FILES} documents, and the others are not read; divide them"
-        return (*problems[:MAX_NAMED], *others, *([many] if len(files) > MAX_FILES else []))
+        pdfs = (
+            [f"{later} PDFs of volume claim {self.claim} are not read yet; they follow by themselves"] if later else []
+        )
+        return (*problems[:MAX_NAMED], *others, *([many] if len(files) > MAX_FILES else []), *pdfs)
 
 
 def _entries(root: Path, start: Path) -> Iterator[VolumeFile]:

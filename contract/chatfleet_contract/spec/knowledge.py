@@ -70,7 +70,7 @@ class Source(Part):
     )
     volume_claim_ref: VolumeClaimRef | None = Field(
         None,
-        description="A volume, mounted read-only, of which every file with the ending .md, .markdown or .txt is a"
+        description="A volume, mounted read-only, of which every file with the ending .md, .markdown, .txt or .pdf is a"
         " document. Pods follow its changes without a restart.",
     )
 

@@ -8,6 +8,7 @@ import pytest
 from chatfleet_api.knowledge import volumes as module
 from chatfleet_api.knowledge.base import KnowledgeBase
 from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES
+from chatfleet_api.knowledge.pdf_texts import PdfTexts
 from chatfleet_api.knowledge.volumes import Volume
 from chatfleet_contract.names import KNOWLEDGE_VOLUMES
 from chatfleet_contract.spec.knowledge import DocumentsRef, Knowledge, Source, VolumeClaimRef
@@ -31,7 +32,7 @@ def write(root: Path, **texts: str) -> None:
 
 
 def sources(volume: Volume) -> list[str]:
-    return [document.source for document in volume.read().documents]
+    return [document.source for document in volume.read(PdfTexts()).documents]
 
 
 def test_files_with_an_ending_of_a_text_are_documents_in_folders_of_any_depth(root: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_link_leads_within_the_volume_and_no_further(root: Path, tmp_path: Pat
     (root / "stolen").symlink_to("../../outside")
     (root / "loop").symlink_to(".")
     (root / "nowhere.md").symlink_to("missing")
-    reading = Volume("docs", root).read()
+    reading = Volume("docs", root).read(PdfTexts())
     assert [document.source for document in reading.documents] == ["docs/current/a.md"]
     assert reading.problems == ()
     assert sources(Volume("docs", root, "current")) == ["docs/current/a.md"]
@@ -74,7 +75,7 @@ def test_a_file_that_becomes_a_link_before_it_is_opened_is_not_read(
         return files
 
     monkeypatch.setattr(Volume, "files", swapped)
-    reading = Volume("docs", root).read()
+    reading = Volume("docs", root).read(PdfTexts())
     assert reading.documents == ()
     assert "file b/a.md of volume claim docs is not read: it leads out of the volume" in str(reading.problems)
 
@@ -88,26 +89,26 @@ def test_what_is_no_file_is_not_waited_for(root: Path) -> None:
 def test_number_and_size_are_bounded_and_what_is_left_out_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(root, a_md="A", b_md="B" * (MAX_DOCUMENT_BYTES + 1))
     (root / "c.md").write_bytes(b"\xff")
-    reading = Volume("docs", root).read()
+    reading = Volume("docs", root).read(PdfTexts())
     assert [document.source for document in reading.documents] == ["docs/a.md"]
     large, other = reading.problems
     assert large.startswith(f"file b.md of volume claim docs is not read: it has {MAX_DOCUMENT_BYTES + 1} bytes, and")
     assert other == "file c.md of volume claim docs is not read: it is not UTF-8; store it as text or Markdown"
     monkeypatch.setattr(module, "MAX_FILES", 1)
-    (problem,) = Volume("docs", root).read().problems
+    (problem,) = Volume("docs", root).read(PdfTexts()).problems
     assert problem.startswith("volume claim docs has more than 1 documents")
     monkeypatch.setattr(module, "MAX_FILES", 9)
     monkeypatch.setattr(module, "MAX_BYTES", 1)
     write(root, d_md="D", e_md="E", f_md="F")
-    many = Volume("docs", root).read()
+    many = Volume("docs", root).read(PdfTexts())
     assert [document.source for document in many.documents] == ["docs/a.md"]
     assert many.problems[-1] == "2 more files of volume claim docs are not read; see the log"
 
 
 def test_a_volume_without_documents_is_named(root: Path) -> None:
-    (problem,) = Volume("docs", root).read().problems
-    assert problem == "volume claim docs has no documents; add files that end in .md, .markdown, .txt"
-    (problem,) = Volume("docs", root, "handbook").read().problems
+    (problem,) = Volume("docs", root).read(PdfTexts()).problems
+    assert problem == "volume claim docs has no documents; add files that end in .md, .markdown, .txt, .pdf"
+    (problem,) = Volume("docs", root, "handbook").read(PdfTexts()).problems
     assert problem.startswith("folder handbook of volume claim docs has no documents")
 
 

@@ -1,0 +1,76 @@
+"""Texts of PDFs, each found once by a process of its own, for a while at a time. It blocks."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Hashable
+from typing import Final
+
+MAX_PDF_BYTES: Final = 16 * 1024 * 1024
+PDF_SECONDS: Final = 20
+"""For the text of one."""
+READING_SECONDS: Final = 5.0
+"""After which a reading begins no other one: what is read by then is served."""
+
+
+class NotYetError(Exception):
+    """The text is found by one of the next readings."""
+
+
+class PdfTexts:
+    """Keeps the texts, and why others have none, of all PDFs of the newest reading."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: dict[Hashable, str | ValueError] = {}
+        self._used: set[Hashable] = set()
+        self._until = 0.0
+
+    def begin(self) -> None:
+        """Begin a reading; what the one before has not used is forgotten."""
+        self._known = {key: known for key, known in self._known.items() if key in self._used}
+        self._used = set()
+        self._until = self._clock() + READING_SECONDS
+
+    def text(self, key: Hashable, load: Callable[[], bytes]) -> str:
+        """Return the text of the PDF that `load` returns; `key` changes with its content.
+
+        Raises:
+            ValueError: it has none; the text has the cause.
+            NotYetError: the time of this reading is over.
+        """
+        self._used.add(key)
+        if key not in self._known:
+            if self._clock() > self._until:
+                raise NotYetError
+            try:
+                self._known[key] = _text(load())
+            except ValueError as wrong:
+                self._known[key] = wrong
+        known = self._known[key]
+        if isinstance(known, ValueError):
+            raise known
+        return known
+
+
+def _text(content: bytes) -> str:
+    command = (sys.executable, "-I", "-m", "chatfleet_api.knowledge.pdf", str(PDF_SECONDS))
+    try:
+        done = subprocess.run(  # noqa: S603  # our own program
+            command,
+            input=content,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            timeout=PDF_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"its text is not found within {PDF_SECONDS} s; split it") from None
+    if done.returncode:
+        raise ValueError("its text is not found with the time and memory that there is; split it")
+    found = json.loads(done.stdout)
+    if "why" in found:
+        raise ValueError(found["why"])
+    return str(found["text"])
