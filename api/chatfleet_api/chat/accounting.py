@@ -11,14 +11,14 @@ from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
-from chatfleet_api.domain.events import Complete, Start, Terminal, Usage
+from chatfleet_api.domain.events import Complete, Failed, Start, Terminal, Usage
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.runs.run import Run
 from chatfleet_api.usage.attempts import Attempt
 from chatfleet_api.usage.ledger import Ledger
 from chatfleet_api.usage.price_book import PriceBook
-from chatfleet_api.usage.record import Charge, Consumer, UsageRecord, charges_of, used_by
+from chatfleet_api.usage.record import Charge, Consumer, UsageRecord, charges_of, used_by, used_by_agents
 
 
 class ChargeMeter(Protocol):
@@ -73,7 +73,11 @@ class Accounting:
         for charge in charges:
             self.meter.charged(run.tenant, charge)
         usage = used_by(charges)
-        return end if usage is None else replace(end, usage=usage)
+        if usage is None:
+            return end
+        if isinstance(end, Failed):
+            return replace(end, usage=usage)
+        return replace(end, usage=usage, agents=used_by_agents(charges))
 
     def add(self, tenant: str, used: Used) -> Usage | None:
         """Count what is no run; return it with its cost."""

@@ -15,6 +15,8 @@ from chatfleet_api.chat.tool_progress import Progress, progress_of
 from chatfleet_api.chat.tool_turn import Stage, ToolTurn, with_steps
 from chatfleet_api.domain.request import ChatRequest, Routing
 from chatfleet_api.providers.provider import Colleague, Delegating, Provider, Team
+from chatfleet_api.usage import attempts
+from chatfleet_contract.spec.agents import SUPERVISOR
 
 
 class ModelSteps(Protocol):
@@ -41,6 +43,7 @@ class AgentSteps:
         if not isinstance(provider, Delegating):
             await self._steps(provider, request, answer)
             return
+        attempts.of_agent(SUPERVISOR)  # the choice
         delegated = await provider.delegate(request)
         if delegated.agent is not None:
             answer.publish((delegated.agent,))
@@ -48,6 +51,7 @@ class AgentSteps:
         progress.agent = delegated.name
         stage = _stage(delegated.team, progress)
         while True:
+            attempts.of_agent(delegated.name)
             turn = await self._steps.of_agent(delegated.provider, delegated.request, answer, stage)
             if turn is None or turn.handoff is None:
                 return

@@ -248,6 +248,7 @@ def remainder(before: Sequence[Event], stored: StoredMessage) -> tuple[Event, ..
         context=stored.context,
         citations=stored.citations,
         retrieval=stored.retrieval,
+        agents=stored.agents,
     )
     return (*rest, end)
 

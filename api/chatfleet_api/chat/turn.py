@@ -295,4 +295,4 @@ def final_message(pending: StoredMessage, reply: Reply, end: Terminal) -> Stored
         return replace(message, status=FACTS[end.code].outcome, error_code=end.code)
     whole = replace(message, status="complete", finish_reason=end.finish_reason, latency_ms=end.latency_ms)
     whole = replace(whole, provider=end.provider, upstream_model=end.upstream_model, extra=extra_text(end.extra))
-    return replace(whole, citations=end.citations, retrieval=end.retrieval)
+    return replace(whole, citations=end.citations, retrieval=end.retrieval, agents=end.agents)

@@ -165,6 +165,13 @@ class Citation(msgspec.Struct, frozen=True, gc=False):
     """How well it fits the question, higher for better; comparable within one answer alone."""
 
 
+class AgentUsage(msgspec.Struct, frozen=True, gc=False):
+    """What one agent has used for its part of an answer; the supervisor, for the choice."""
+
+    name: str
+    usage: Usage
+
+
 class ServerToolCall(
     msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="server_tool_call"
 ):
@@ -228,6 +235,8 @@ class Complete(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     citations: tuple[Citation, ...] = ()
     """Best fit first; empty: the model has no documents, or none fits."""
     retrieval: Retrieval = ""
+    agents: tuple[AgentUsage, ...] = ()
+    """Parts of the usage, in order; empty: no agent has answered."""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="error"):

@@ -9,6 +9,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
+    AgentUsage,
     Citation,
     ContextUse,
     FinishReason,
@@ -140,6 +141,8 @@ class StoredMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     citations: tuple[Citation, ...] = ()
     """The chunks of documents that the model was given for this answer."""
     retrieval: Retrieval = ""
+    agents: tuple[AgentUsage, ...] = ()
+    """What each agent has used for this answer; empty: no agent has given it."""
     server_tools: list[PlacedToolEvent] | None = None
     """The calls of tools of ours that the answer took, with their results; models do not get them again."""
     decided: str = ""

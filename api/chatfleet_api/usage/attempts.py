@@ -21,6 +21,8 @@ class Attempt(NamedTuple):
     usage: Usage
     wasted: bool = False
     """Whether nothing of it is part of the answer."""
+    agent: str = ""
+    """Whose part of the answer it is for; empty: no agent's."""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,8 @@ class Attempts:
     accepted: bool = False
     """Whether the upstream has accepted the request that is under way."""
     under_way: "UnderWay | None" = None
+    agent: str = ""
+    """Whose those are that end from now on."""
 
     def so_far(self) -> tuple[Attempt, ...]:
         """Return the attempts that are paid, with an estimate of the one under way."""
@@ -50,6 +54,12 @@ def noting() -> Iterator[Attempts]:
         yield attempts
     finally:
         _CURRENT.reset(before)
+
+
+def of_agent(name: str) -> None:
+    """Note the attempts from now on as those of an agent."""
+    if (attempts := _CURRENT.get()) is not None:
+        attempts.agent = name
 
 
 class UnderWay:
@@ -90,5 +100,5 @@ def ended(attempt: Attempt) -> None:
     """Note an attempt that ended; one of which nothing came counts if the upstream had accepted it."""
     if (attempts := _CURRENT.get()) is not None:
         if attempts.accepted or not attempt.wasted:
-            attempts.ended.append(attempt)
+            attempts.ended.append(attempt._replace(agent=attempts.agent) if attempts.agent else attempt)
         attempts.accepted, attempts.under_way = False, None

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.events import AgentUsage, Usage
 from chatfleet_api.usage.attempts import Attempt
 from chatfleet_api.usage.price_book import PriceBook
 from chatfleet_api.usage.rates import PICODOLLAR
@@ -58,6 +58,8 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether nothing of it is part of the answer."""
     saved_usd: Decimal | None = None
     """What an answer from the response cache would have cost; None: it is none, or its price is not known."""
+    agent: str = ""
+    """Whose part of the answer it is; empty: no agent's."""
 
 
 class UsageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,6 +98,13 @@ def used_by(charges: Sequence[Charge]) -> Usage | None:
     return reduce(add, parts) if parts else None
 
 
+def used_by_agents(charges: Sequence[Charge]) -> tuple[AgentUsage, ...]:
+    """Return what each agent has used for its part of an answer, in the order in which they have begun."""
+    names = dict.fromkeys(charge.agent for charge in charges if charge.agent)
+    used = ((name, used_by([charge for charge in charges if charge.agent == name])) for name in names)
+    return tuple(AgentUsage(name, usage) for name, usage in used if usage is not None)
+
+
 def rows_of(record: UsageRecord) -> Iterator[tuple[Row, Mapping[str, int]]]:
     """Yield what the record adds to the sums of its day: the answer is a request of the model that ended it."""
     ending = len(record.charges) - 1
@@ -115,7 +124,7 @@ def _charge(attempt: Attempt, prices: PriceBook, at: datetime) -> Charge:
     is_cached = attempt.usage.cached
     usage = replace(attempt.usage, cost_usd=_NOTHING if is_cached else cost.usd, price_version=cost.version)
     names = (attempt.provider, attempt.model, attempt.upstream_model)
-    return Charge(*names, usage, attempt.wasted, cost.usd if is_cached else None)
+    return Charge(*names, usage, attempt.wasted, cost.usd if is_cached else None, attempt.agent)
 
 
 def _counters(charge: Charge, *, requests: int) -> dict[str, int]:

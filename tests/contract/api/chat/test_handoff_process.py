@@ -65,7 +65,12 @@ def test_the_next_member_answers_and_keeps_the_conversation(pods: list[ApiProces
         {"name": "billing", "reason": "The message contains 'invoice'."},
         {"name": "policy", "reason": "It is about the terms."},
     ]
-    assert (reader.text, reader.ending and reader.ending[0]) == ("Quote the terms.", "complete")
+    assert reader.ending
+    assert (reader.text, reader.ending[0]) == ("Quote the terms.", "complete")
+    parts, whole = reader.ending[1]["agents"], reader.ending[1]["usage"]
+    assert [part["name"] for part in parts] == ["billing", "policy"]
+    assert sum(part["usage"]["total_tokens"] for part in parts) == whole["total_tokens"]
+    assert fetch(f"{pods[1].url}{conversation}").json["messages"][-1]["agents"] == parts
     next_turn = fetch(f"{pods[1].url}{conversation}/messages", {"content": "And then?"}).json["message"]
     assert next_turn["model"] == "agent:policy"
     models = [each["model"] for each in fetch(f"{pods[1].url}{conversation}").json["messages"] if each["model"]]

@@ -15,7 +15,7 @@ from chatfleet_api.chat.takeover import as_announced
 from chatfleet_api.chat.turn import Seams
 from chatfleet_api.domain.dispatch import Dispatcher, EventKind
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Agent, Complete, Event, Start, Token
+from chatfleet_api.domain.events import Agent, AgentUsage, Complete, Event, Start, Token
 from chatfleet_api.domain.request import ChatRequest, Message, Routing, Sent
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.metrics import Meter
@@ -198,12 +198,14 @@ async def test_the_routing_request_is_paid_with_the_answer() -> None:
     conversation = (await chat.conversations.create(CALLER)).id
     by_rule = await send(chat, conversation, "invoice")
     by_model = await send(chat, conversation, "refunds")
-    ends = [events[-1] for events in (by_rule, by_model)]
-    assert all(isinstance(end, Complete) for end in ends)
-    first, second = (end.usage for end in ends if isinstance(end, Complete))
+    ends = [end for events in (by_rule, by_model) if isinstance(end := events[-1], Complete)]
+    first, second = (end.usage for end in ends)
     assert first.cost_usd == Decimal(first.input_tokens + first.output_tokens) / 1_000_000
     assert second.cost_usd == Decimal(second.input_tokens + second.output_tokens) / 1_000_000
     assert second.input_tokens > first.input_tokens + 50  # the instructions of the routing request
+    assert ends[0].agents == (AgentUsage("billing", first),)
+    assert [part.name for part in ends[1].agents] == ["supervisor", "billing"]
+    assert ends[1].agents[0].usage + ends[1].agents[1].usage == second
 
 
 async def test_the_supervisor_answers_what_no_member_covers() -> None:

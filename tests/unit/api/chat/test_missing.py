@@ -10,6 +10,7 @@ from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.chat.turn import final_message
 from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.events import (
+    AgentUsage,
     Citation,
     Complete,
     Failed,
@@ -31,7 +32,14 @@ CALLS = (
     *(ToolCall(1, "c2", "run", custom=True), ToolCall(1, arguments="x")),
 )
 START = Start("r", "m", 0)
-END = Complete("tool_calls", Usage(1, 1), 5, citations=(Citation("desk/a.md", 1, 2.5),), retrieval="by_words")
+END = Complete(
+    "tool_calls",
+    Usage(1, 1),
+    5,
+    citations=(Citation("desk/a.md", 1, 2.5),),
+    retrieval="by_words",
+    agents=(AgentUsage("billing", Usage(1, 1)),),
+)
 
 
 def stored(pieces: Sequence[Piece]) -> StoredMessage:

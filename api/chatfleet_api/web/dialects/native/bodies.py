@@ -11,7 +11,7 @@ import msgspec
 from chatfleet_api.chat.attachments import ShownAttachment, attachments_of
 from chatfleet_api.chat.decisions import waiting_calls
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Citation, RequiresAction, Retrieval, ServerToolCall, Usage
+from chatfleet_api.domain.events import AgentUsage, Citation, RequiresAction, Retrieval, ServerToolCall, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, MessageStatus, StoredMessage
 from chatfleet_api.sessions.tree import current_head, current_path, parents
@@ -29,6 +29,14 @@ class UsageBody(msgspec.Struct, frozen=True):
     completion_tokens: int
     total_tokens: int
     estimated: bool
+
+
+class AgentBody(msgspec.Struct, frozen=True):
+    """What one agent has used for its part of an answer."""
+
+    name: str
+    usage: UsageBody
+    cost_usd: str | None
 
 
 class ConversationBody(msgspec.Struct, frozen=True):
@@ -87,6 +95,7 @@ class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     cost_usd: str | None
     citations: tuple[Citation, ...] = ()
     retrieval: Retrieval = ""
+    agents: tuple[AgentBody, ...] = ()
     attachments: tuple[ShownAttachment, ...] = ()
     requires_action: tuple[WaitingCall, ...] = ()
 
@@ -164,6 +173,11 @@ def cost_usd(usage: Usage | None) -> str | None:
     return None if usage is None or usage.cost_usd is None else f"{usage.cost_usd:f}"
 
 
+def agent_bodies(agents: tuple[AgentUsage, ...]) -> tuple[AgentBody, ...]:
+    """Return what each agent has used as clients see it."""
+    return tuple(AgentBody(each.name, usage_body(each.usage), cost_usd(each.usage)) for each in agents)
+
+
 def conversation_body(conversation: Conversation) -> ConversationBody:
     """Return a conversation as clients see it."""
     return msgspec.convert(conversation, ConversationBody, from_attributes=True)
@@ -212,6 +226,7 @@ def message_body(conversation: str, message: StoredMessage, parent: str) -> Mess
         cost_usd=cost_usd(message.usage),
         citations=message.citations,
         retrieval=message.retrieval,
+        agents=agent_bodies(message.agents),
         attachments=attachments_of(message),
         requires_action=_waiting(waiting_calls(message)),
     )

@@ -25,7 +25,14 @@ from chatfleet_api.domain.events import (
     ToolCall,
 )
 from chatfleet_api.runs.tail import Batch
-from chatfleet_api.web.dialects.native.bodies import UsageBody, cost_usd, requires_action, usage_body
+from chatfleet_api.web.dialects.native.bodies import (
+    AgentBody,
+    UsageBody,
+    agent_bodies,
+    cost_usd,
+    requires_action,
+    usage_body,
+)
 from chatfleet_api.web.sse import HEARTBEAT, escape_line_separators, json_text
 
 Public: TypeAlias = Start | Agent | Reasoning | ToolCall | Extended | ServerToolEvent | Complete | Failed
@@ -50,6 +57,8 @@ class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete
     """
     cached: bool = False
     """Whether the answer is one to an equal request before, from the response cache."""
+    agents: tuple[AgentBody, ...] = ()
+    """What each agent has used, where agents have answered."""
 
 
 class ErrorEvent(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
@@ -100,8 +109,8 @@ class EventEncoder:
         match event:
             case Complete(reason, usage, latency, first):
                 shown, cost = usage_body(usage), cost_usd(usage)
-                cited = event.citations, event.retrieval
-                return CompleteEvent(reason, shown, cost, latency, first, event.context, *cited, usage.cached)
+                parts = event.citations, event.retrieval, usage.cached, agent_bodies(event.agents)
+                return CompleteEvent(reason, shown, cost, latency, first, event.context, *parts)
             case Failed():
                 return self._error(event)
             case Start():

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.relayed import output_of
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Citation, ContextUse, FinishReason, Retrieval, Thought, Usage
+from chatfleet_api.domain.events import AgentUsage, Citation, ContextUse, FinishReason, Retrieval, Thought, Usage
 from chatfleet_api.domain.request import AnyToolCall
 from chatfleet_api.sessions.store import Conversation, StoredMessage
 from chatfleet_api.sessions.tree import ROOT, current_path, parents
@@ -49,6 +49,7 @@ class ExportedMessage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_un
     context: ContextUse | None = None
     citations: tuple[Citation, ...] = ()
     retrieval: Retrieval = ""
+    agents: tuple[AgentUsage, ...] = ()
     item: dict[str, Any] | None = None
     """The item of the OpenAI dialect that it was sent as; without one it is text."""
     parent_id: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -150,6 +151,7 @@ def _message(message: StoredMessage) -> ExportedMessage:
         context=message.context,
         citations=message.citations,
         retrieval=message.retrieval,
+        agents=message.agents,
         item=msgspec.json.decode(message.item) if message.item else None,
         output=output_of(message),
     )

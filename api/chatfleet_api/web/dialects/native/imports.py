@@ -136,10 +136,12 @@ def _message(body: ExportedMessage, where: str) -> ImportedMessage:
     if body.role == "tool":
         raise _wrong(f"{where}.item", "a message of a tool is an item with the result of its call")
     if body.role != "assistant":
-        for name in ("tool_calls", "thoughts", "output", "run", "context", "citations", "retrieval"):
+        for name in ("tool_calls", "thoughts", "output", "run", "context", "citations", "retrieval", "agents"):
             if getattr(body, name) not in (None, (), ""):
                 raise _wrong(f"{where}.{name}", "only a message of the assistant has it")
     _require_counts(body.usage, f"{where}.usage")
+    for index, agent in enumerate(body.agents):
+        _require_counts(agent.usage, f"{where}.agents[{index}].usage")
     return ImportedMessage(
         StoredMessage(
             "",
@@ -161,6 +163,7 @@ def _message(body: ExportedMessage, where: str) -> ImportedMessage:
             context=body.context,
             citations=body.citations,
             retrieval=body.retrieval,
+            agents=body.agents,
             extra=_extra(body.output, f"{where}.output"),
         )
     )

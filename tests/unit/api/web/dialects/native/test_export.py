@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import fields, replace
 
 from chatfleet_api.domain.errors import Code
-from chatfleet_api.domain.events import Citation, ContextUse, Signature, Thought, Usage
+from chatfleet_api.domain.events import AgentUsage, Citation, ContextUse, Signature, Thought, Usage
 from chatfleet_api.domain.principal import ANONYMOUS
 from chatfleet_api.domain.request import CustomInput, CustomToolCall, Function, MessageToolCall
 from chatfleet_api.sessions.store import Append, StoredMessage
@@ -46,6 +46,7 @@ ANSWER: Final = StoredMessage(
     context=ContextUse(3, 1),
     citations=(Citation("desk/refunds.md", 1, 2.5),),
     retrieval="by_words",
+    agents=(AgentUsage("billing", Usage(1, 2)),),
     extra=json.dumps({"response": {"output": OUTPUT}}),
 )
 LEFT_OUT: Final = {
