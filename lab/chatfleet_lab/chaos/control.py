@@ -21,6 +21,7 @@ from chatfleet_api.runs.fleet.ownership import Ownership
 from chatfleet_api.runs.log import append_script
 from chatfleet_api.sessions import redis as sessions
 from chatfleet_api.sessions.redis import RedisSessionStore
+from chatfleet_api.usage.open_answers import OpenAnswers
 
 
 def _replace(module: ModuleType, script: str, what: str, by: str) -> None:
@@ -109,8 +110,17 @@ def marks() -> None:
     put(ArchiveKeeper, "_write", forgetful)
 
 
+def records() -> None:
+    """Let answers under way be in the memory of their pod alone."""
+
+    def nothing(_: OpenAnswers) -> dict[str, str]:
+        return {}
+
+    put(OpenAnswers, "news", nothing)
+
+
 PROTECTIONS: Final[dict[str, Callable[[], None]]] = {
-    take_out.__name__: take_out for take_out in (fencing, idempotency, leases, marks, steps, turns)
+    take_out.__name__: take_out for take_out in (fencing, idempotency, leases, marks, records, steps, turns)
 }
 
 

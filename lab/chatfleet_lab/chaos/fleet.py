@@ -27,6 +27,7 @@ from chatfleet_contract.runtime import (
     RuntimeToolServer,
 )
 from chatfleet_contract.spec import Limits, Streaming
+from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, Continuation, ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
 from harness.net import LOOPBACK, LOOPBACK_EGRESS, free_port
@@ -100,6 +101,8 @@ class Settings:
     tool_server: str = ""
     """URL of the MCP server `tickets`, whose tools the scripted models may use; empty: none."""
     limits: Limits = UNLIMITED
+    pricing: Pricing | None = None
+    """Of the models of the scripted upstream."""
     tenants: tuple[str, ...] = ()
     """Each with an API key, `key_of`; none: callers need none. Where pods are processes."""
     server: Server = CHATFLEET
@@ -264,6 +267,7 @@ def models(settings: Settings) -> tuple[Model, ...]:
             model=settings.names.get(name, f"{name}-model"),
             fallbacks=[*settings.fallbacks.get(name, ())],
             continuation=kind.continuation,
+            pricing=settings.pricing,
         )
         for name, kind in settings.upstreams()
     ) + tuple(

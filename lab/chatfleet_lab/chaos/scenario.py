@@ -108,11 +108,11 @@ class Trial:
 
         return await self.judge_all(questions, await asyncio.gather(*map(ask, questions)))
 
-    async def conversation(self, url: Callable[[], str]) -> str:
-        """Begin a conversation at the next `url`, as patiently as the pods ask for when they have no time."""
+    async def conversation(self, url: Callable[[], str], user: str | None = None) -> str:
+        """Begin a conversation of a user at the next `url`, as patiently as the pods ask for when they have no time."""
         while True:
             with suppress(aiohttp.ClientError, NoStreamError):
-                return await self.client.converse(url())
+                return await self.client.converse(url(), user)
             await asyncio.sleep(AGAIN)
 
     async def until_streaming(self, questions: Sequence[Question]) -> None:

@@ -46,6 +46,8 @@ class Question:
     """Native dialect: what to do while another answer is being written."""
     key: str | None = None
     """API key."""
+    user: str | None = None
+    """Whom it is asked for, in OpenAI's dialect."""
 
     @property
     def path(self) -> str:
@@ -69,7 +71,8 @@ class Question:
                 return {"model": self.model, "input": said, "stream": True, "background": True}
             case _:
                 messages = [{"role": "user", "content": said}]
-                return {"model": self.model, "messages": messages, "stream": self.dialect == "openai"}
+                user = {"user": self.user} if self.user else {}
+                return {"model": self.model, "messages": messages, "stream": self.dialect == "openai", **user}
 
     def request(self, url: str) -> "Request":
         """Return the request that asks it, of the pod at `url`."""
@@ -107,6 +110,27 @@ class Message(msgspec.Struct, frozen=True):
 
 class _Messages(msgspec.Struct):
     messages: list[Message]
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """What some answers have used, as the pods have summed it."""
+
+    requests: int
+    estimated_requests: int
+    input_tokens: int
+    output_tokens: int
+    wasted_output_tokens: int
+    cost_usd: str | None
+    user: str = ""
+    """Of those that are grouped by users."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """A report of usage."""
+
+    total: Sums
+    data: list[Sums] = []
+    """By user."""
 
 
 class NoStreamError(Exception):
@@ -204,6 +228,12 @@ class Client:
         async with self._session.post(path, json={"items": items}, raise_for_status=True) as response:
             await response.read()
 
+    async def usage(self, url: str, **query: str) -> Usage:
+        """Return what the pods have summed, by user; raises `aiohttp.ClientError` when that cannot be had."""
+        wanted = {"group_by": "user", **query}
+        async with self._session.get(f"{url}/api/v1/usage", params=wanted, raise_for_status=True) as response:
+            return msgspec.json.decode(await response.read(), type=Usage)
+
     async def hold(self, url: str, question: Question) -> None:
         """Ask by a chat completion, and never read the answer; returns when cancelled."""
         async with self._session.post(f"{url}/v1/chat/completions", json=question.body()):
@@ -214,9 +244,10 @@ class Client:
         async with self._session.post(f"{url}/api/v1/conversations/{conversation}/cancel"):
             pass
 
-    async def converse(self, url: str) -> str:
-        """Begin a conversation, and return its id; raises `NoStreamError` with the error."""
-        async with self._session.post(f"{url}/api/v1/conversations", json={}) as response:
+    async def converse(self, url: str, user: str | None = None) -> str:
+        """Begin a conversation of a user, and return its id; raises `NoStreamError` with the error."""
+        body = {"user_id": user} if user else {}
+        async with self._session.post(f"{url}/api/v1/conversations", json=body) as response:
             if response.status != HTTPStatus.CREATED:
                 raise NoStreamError(response.status, response.headers.get("Retry-After"), await response.read())
             conversation: str = (await response.json())["id"]

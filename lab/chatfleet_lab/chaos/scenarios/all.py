@@ -28,6 +28,7 @@ from chatfleet_lab.chaos.scenarios import (
     retries,
     slow_readers,
     truthful_endings,
+    usage_records,
 )
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -52,6 +53,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     paused_pod.SCENARIO,
     exactly_once.SCENARIO,
     one_answer_at_a_time.SCENARIO,
+    usage_records.SCENARIO,
     chained_turns.SCENARIO,
     agent_tools.SCENARIO,
     independent_upstream.SCENARIO,
