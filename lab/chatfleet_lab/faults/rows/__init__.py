@@ -5,6 +5,7 @@ pods_do_not_start     pods that are created, and whose containers do not run
 providers, redis      what running pods depend on
 configuration         Secrets, foreign objects, rejections, rights
 agents                ConfigMaps with instructions
+knowledge             documents that pods cannot get
 autoscaling           an autoscaler that cannot work
 cluster               processes of the node and of the release
 operators             the operator and the metrics API server themselves

@@ -10,9 +10,11 @@ import openai
 import pytest
 from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 
+from chatfleet_contract.names import KNOWLEDGE_VOLUMES
 from chatfleet_contract.runtime import RuntimeAgents, RuntimeMember, RuntimeSupervisor
-from chatfleet_contract.spec.knowledge import DocumentsRef, Knowledge, Mode, Source
+from chatfleet_contract.spec.knowledge import DocumentsRef, Knowledge, Mode, Source, VolumeClaimRef
 from chatfleet_contract.spec.providers import Model
+from harness.pdf import pdf_of
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
 
@@ -26,6 +28,11 @@ def model(name: str, mode: Mode, *config_maps: str, tokens: int = 8000) -> Model
     return Model(name=name, provider="scripted", model="echo", knowledge=knowledge)
 
 
+def of_volume(name: str, claim: str, path: str) -> Model:
+    knowledge = Knowledge(sources=[Source(volume_claim_ref=VolumeClaimRef(name=claim, path=path))])
+    return Model(name=name, provider="scripted", model="echo", knowledge=knowledge)
+
+
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the mounted ConfigMaps."""
@@ -35,6 +42,9 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "billing").mkdir()
     (folder / "billing" / "refunds.md").write_text("# Refunds\nA refund takes five days.")
     (folder / "billing" / "taxes.md").write_text("# Taxes\n" + "Prices have no VAT. " * 200)
+    volume = folder / KNOWLEDGE_VOLUMES / "handbook" / "current"
+    volume.mkdir(parents=True)
+    (volume / "terms.pdf").write_bytes(pdf_of("A refund takes seven days."))
     return folder
 
 
@@ -44,6 +54,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Iterator[A
         model("desk", Mode.RAG, "billing"),
         model("whole", Mode.CAG, "billing", tokens=500),
         model("partly", Mode.RAG, "billing", "nowhere"),
+        of_volume("manual", "handbook", "current"),
     )
     taxes = Knowledge(sources=[Source(config_map_ref=DocumentsRef(name="taxes"))])
     member = RuntimeMember(name="taxes", description="taxes", model="desk", instructions="Be brief.", knowledge=taxes)
@@ -143,6 +154,22 @@ def test_documents_that_do_not_fit_are_refused_and_what_is_missing_is_reported(a
     assert any("knowledge.contextTokens is 500" in error for error in errors())
     assert any(error.startswith("ConfigMap nowhere does not exist") for error in errors())
     assert fetch(f"{api.url}/health").json["knowledgeErrors"] == []
+
+
+@pytest.mark.feature(30)
+def test_a_pdf_on_a_volume_is_cited_and_its_next_version_follows(api: ApiProcess, documents: Path) -> None:
+    def found() -> tuple[list[tuple[str, int]], str]:
+        body = {"model": "manual", "messages": [{"role": "user", "content": QUESTION}]}
+        answer = fetch(f"{api.url}/v1/chat/completions", body).json
+        return cited(answer.get("citations", [])), answer["choices"][0]["message"]["content"]
+
+    citations, text = found()
+    assert citations == [("handbook/current/terms.pdf", 1)]
+    assert "A refund takes seven days." in text
+    folder = documents / KNOWLEDGE_VOLUMES / "handbook" / "current"
+    (folder / "new.pdf").write_bytes(pdf_of("A refund takes eight days."))
+    (folder / "new.pdf").rename(folder / "terms.pdf")
+    eventually(lambda: "eight days" in found()[1], every=0.2)
 
 
 def test_a_change_is_served_without_a_restart(api: ApiProcess, documents: Path) -> None:
