@@ -12,9 +12,9 @@ from typing import Final
 from chatfleet_api.chat.decisions import (
     Decision,
     Resumption,
+    answer_after,
     paused_answer,
     resumption_of,
-    same_decisions,
     unknown_approval,
 )
 from chatfleet_api.chat.ownership import require_visible
@@ -76,7 +76,7 @@ class Approvals:
             stored = await self.sessions.messages(principal.tenant, conversation)
             paused = paused_answer(stored, decisions)
             if paused.decided:
-                return _made(stored, paused, decisions)
+                return answer_after(stored, paused, decisions)
             path = path_to(stored, current_head(known, stored))
             if not path or path[-1].id != paused.id:
                 raise unknown_approval()  # another branch was chosen
@@ -97,14 +97,3 @@ def require_model(principal: Principal, model: str) -> None:
     """Raise `ChatError(MODEL_NOT_FOUND)` unless the caller may use the model, or the supervisor of the agent it is."""
     if not (model.startswith(MEMBER_PREFIX) and principal.may_use(AGENT)):
         principal.require_model(model)
-
-
-def _made(stored: Sequence[StoredMessage], paused: StoredMessage, decisions: Sequence[Decision]) -> StoredMessage:
-    """Return the answer that went on from the same decisions."""
-    answer = next((message for message in stored if message.id == paused.decided), None)
-    if answer is None:
-        raise unknown_approval()
-    if not same_decisions(path_to(stored, answer.id), paused, decisions):
-        message = "These calls were decided before, and otherwise. A decision is final."
-        raise ChatError(Code.INVALID_REQUEST, message)
-    return answer

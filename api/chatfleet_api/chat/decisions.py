@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from chatfleet_api.chat.history import Context, context
 from chatfleet_api.chat.items import NewItem, is_of_our_tools, kind_of
@@ -18,6 +19,7 @@ from chatfleet_api.domain.errors import ChatError, Code, NotFoundError
 from chatfleet_api.domain.events import Event, RequiresAction, ServerToolCall, ServerToolEvent, Token
 from chatfleet_api.domain.request import DecidedStep, Message
 from chatfleet_api.sessions.store import StoredMessage
+from chatfleet_api.sessions.tree import path_to
 
 RESPONSE: Final = "mcp_approval_response"
 
@@ -62,6 +64,11 @@ def waiting_calls(message: StoredMessage) -> tuple[ServerToolCall, ...]:
     return last.waiting if paused and isinstance(last, RequiresAction) else ()
 
 
+def passed(messages: Sequence[StoredMessage]) -> tuple[StoredMessage, ...]:
+    """Return messages as they are copied to another thread, where no call of theirs waits."""
+    return tuple(replace(each, decided=each.run or each.id) if waiting_calls(each) else each for each in messages)
+
+
 def paused_answer(messages: Sequence[StoredMessage], decisions: Sequence[Decision]) -> StoredMessage:
     """Return the answer that waits for `decisions`, or has waited for them; raise `unknown_approval` if none does.
 
@@ -84,11 +91,18 @@ def unknown_approval() -> ChatError:
     return NotFoundError(Code.NOT_FOUND, "No call waits for approval under this id, or no longer.")
 
 
-def same_decisions(path: Sequence[StoredMessage], answer: StoredMessage, decisions: Sequence[Decision]) -> bool:
-    """Return whether the decisions are those that the path has after `answer`."""
-    at = next((number for number, message in enumerate(path) if message.id == answer.id), len(path))
+def answer_after(
+    stored: Sequence[StoredMessage], paused: StoredMessage, decisions: Sequence[Decision]
+) -> StoredMessage:
+    """Return the answer that went on from the same decisions; raise `ChatError(INVALID_REQUEST)` for others."""
+    path = path_to(stored, paused.decided)
+    at = next((number for number, message in enumerate(path) if message.id == paused.id), None)
+    if at is None:
+        raise unknown_approval()
     made = {found.approval_request_id: found.approve for each in path[at:] if (found := _decision(each.item))}
-    return made == {each.approval_request_id: each.approve for each in decisions}
+    if made != {each.approval_request_id: each.approve for each in decisions}:
+        raise ChatError(Code.INVALID_REQUEST, "These calls were decided before, and otherwise. A decision is final.")
+    return path[-1]
 
 
 class Resumption(NamedTuple):
@@ -109,7 +123,8 @@ def resumption_of(path: Sequence[StoredMessage], decisions: Sequence[Decision]) 
     Raises `ChatError(INVALID_REQUEST)` unless each call that waits is decided once.
     """
     first = len(path) - 1
-    while first and not _ends_turn(path[first - 1]):
+    known = {message.id for message in path}
+    while first and not (_is_answer(path[first - 1]) and path[first - 1].decided not in known):
         first -= 1
     questions = [message for message in path[first:] if not message.server_tools]
     asked: Context = context(questions)
@@ -120,9 +135,8 @@ def resumption_of(path: Sequence[StoredMessage], decisions: Sequence[Decision]) 
     return Resumption(path[-1], first, (*asked.messages, *progress.messages), step)
 
 
-def _ends_turn(message: StoredMessage) -> bool:
-    """Return whether a message is an answer that no later one goes on from."""
-    return message.role == "assistant" and message.run is not None and not message.decided
+def _is_answer(message: StoredMessage) -> bool:
+    return message.role == "assistant" and message.run is not None
 
 
 def _events(message: StoredMessage) -> Sequence[Event]:

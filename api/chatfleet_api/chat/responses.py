@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat.compaction import summary_request
 from chatfleet_api.chat.completions import Completions
+from chatfleet_api.chat.decisions import passed
 from chatfleet_api.chat.history import continued
 from chatfleet_api.chat.items import NewItem
 from chatfleet_api.chat.ownership import require_visible
@@ -255,7 +256,7 @@ class Responses:
         ident, made_by = (self.sender.new_id(), None) if keyed is None else keyed
         thread = Conversation(ident, principal.user, None, {}, now, now, listed=False, made_by=made_by)
         version = None if keyed is None else 0
-        return Place(ident, version, before, (*before, *abandoned), thread, stored=before)
+        return Place(ident, version, before, (*passed(before), *abandoned), thread, stored=before)
 
 
 def _with_logprobs(pieces: tuple[Piece, ...], answer: StoredMessage) -> tuple[Event, ...]:

@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat.decisions import (
     Decision,
+    answer_after,
     decisions_of,
+    passed,
     paused_answer,
     resumption_of,
-    same_decisions,
     waiting_calls,
 )
 from chatfleet_api.chat.items import new_item
@@ -91,6 +92,16 @@ def test_a_pause_that_was_passed_over_belongs_to_no_later_turn() -> None:
     assert (resumption.before, resumption.messages[0]) == (len(PATH), Message("user", "sell"))
 
 
+def test_no_call_of_a_copy_waits_and_it_belongs_to_no_later_turn() -> None:
+    *others, copy = passed(PATH)
+    assert (tuple(others), waiting_calls(copy)) == (PATH[:-1], ())
+    with pytest.raises(ChatError) as error:
+        answer_after((*others, copy), copy, [YES])
+    assert error.value.code is Code.NOT_FOUND
+    resumption = resumption_of((*others, copy, message("q2", content="sell"), paused("p2")), [YES])
+    assert resumption.messages[0] == Message("user", "sell")
+
+
 def test_all_calls_that_wait_are_decided_once() -> None:
     both = (*PATH[:-1], paused("p", CREATE, replace(FREE, approval="mcpar_9")))
     missing, twice = refused(YES, path=both), refused(YES, YES)
@@ -123,9 +134,19 @@ def test_an_answer_is_found_that_waits_or_has_waited() -> None:
 
 
 def test_the_same_decision_is_one_with_the_same_word_on_each_call() -> None:
-    path = (*PATH, YES.item().stored("d", ""), message("a", "assistant", run="r2"))
-    assert same_decisions(path, PATH[-1], [replace(YES, reason="Fine.")])
-    assert not same_decisions(path, PATH[-1], [NO])
+    decided, answer = replace(PATH[-1], decided="a"), message("a", "assistant", run="r2")
+    stored = (*PATH[:-1], decided, YES.item().stored("d", ""), answer, message("q2"))
+    assert answer_after(stored, decided, [replace(YES, reason="Fine.")]) is answer
+    with pytest.raises(ChatError) as error:
+        answer_after(stored, decided, [NO])
+    assert error.value.code is Code.INVALID_REQUEST
+
+
+def test_a_decision_whose_answer_was_removed_is_unknown() -> None:
+    decided = replace(PATH[-1], decided="a")
+    with pytest.raises(ChatError) as error:
+        answer_after((*PATH[:-1], decided), decided, [YES])
+    assert error.value.code is Code.NOT_FOUND
 
 
 def test_decisions_of_a_request_are_those_about_our_calls_and_come_alone() -> None:

@@ -7,7 +7,19 @@ import msgspec
 import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import Complete, Event, Extended, Failed, Reasoning, Start, Token, ToolCall, Usage
+from chatfleet_api.domain.events import (
+    Complete,
+    Event,
+    Extended,
+    Failed,
+    Reasoning,
+    RequiresAction,
+    ServerToolCall,
+    Start,
+    Token,
+    ToolCall,
+    Usage,
+)
 from chatfleet_api.runs.tail import Batch
 from chatfleet_api.web.dialects.ag_ui.encode import AgentEncoder
 from chatfleet_api.web.dialects.ag_ui.errors import error_frame
@@ -37,6 +49,15 @@ def test_a_run_is_one_message_between_its_start_and_its_finish() -> None:
         '"outcome":{"type":"success"},"usage":[{"model":"m","inputTokens":9,"outputTokens":4,"totalTokens":13,'
         '"reasoningTokens":0,"cachedInputTokens":0,"cacheWriteInputTokens":0}]}\n\n'
     )
+
+
+def test_calls_that_wait_for_approval_are_an_event_of_our_own_after_the_text() -> None:
+    waiting = ServerToolCall(1, "c1", "t__create", "t", "create", "{}", approval="mcpar_1")
+    events = shown(Token("Hi"), RequiresAction((waiting,)), Complete("requires_action", Usage()))
+    call = {"approval_request_id": "mcpar_1", "server": "t", "tool": "create", "arguments": "{}"}
+    assert [each["type"] for each in events[2:]] == ["TEXT_MESSAGE_END", "CUSTOM", "RUN_FINISHED"]
+    assert (events[3]["name"], events[3]["value"]["calls"]) == ("requires_action", [call])
+    assert events[4]["result"] == {"finishReason": "requires_action"}
 
 
 def test_reasoning_is_a_message_of_its_own() -> None:

@@ -13,6 +13,8 @@ from chatfleet_api.domain.events import (
     Extended,
     Failed,
     Reasoning,
+    RequiresAction,
+    ServerToolCall,
     Start,
     Token,
     ToolCall,
@@ -49,6 +51,20 @@ def test_an_answer_is_one_text_part_within_a_step_and_ends_with_done() -> None:
         '"totalTokens":13,"reasoningTokens":0,"cachedInputTokens":0}}}\n\n'
         "data: [DONE]\n\n"
     )
+
+
+WAITING = ServerToolCall(1, "c1", "t__create", "t", "create", "{}", approval="mcpar_1")
+FREE = ServerToolCall(1, "c2", "t__find", "t", "find", "{}")
+
+
+def test_calls_that_wait_for_approval_are_a_part_of_data_after_the_text() -> None:
+    shown = parts(Token("Hi"), RequiresAction((WAITING, FREE)), Complete("requires_action", Usage()))
+    call = {"approval_request_id": "mcpar_1", "server": "t", "tool": "create", "arguments": "{}"}
+    assert shown[2:4] == [
+        {"type": "text-end", "id": "0"},
+        {"type": "data-requires-action", "data": {"type": "requires_action", "calls": [call]}},
+    ]
+    assert shown[-1]["finishReason"] == "tool-calls"
 
 
 def test_documents_are_sources() -> None:

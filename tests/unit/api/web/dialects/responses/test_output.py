@@ -20,6 +20,7 @@ from chatfleet_api.domain.events import (
     FinishReason,
     Piece,
     Reasoning,
+    RequiresAction,
     ServerToolCall,
     ServerToolResult,
     Signature,
@@ -206,6 +207,34 @@ def test_calls_of_the_pod_are_open_until_their_results_are_there() -> None:
         "output_item.done",
     ]
     assert shown[12] == "output_item.added"
+
+
+def test_calls_that_wait_for_approval_are_items_of_a_complete_response_also_when_it_is_stored() -> None:
+    waiting = ServerToolCall(1, "c1", "t__a", "t", "a", "{}", approval="mcpar_r_1", thoughts=(Thought("hm"),))
+    paused, whole = RequiresAction((waiting, CALLED[1])), end("requires_action")
+    assert kinds(Token("Let me see."), paused, whole)[-4:] == [
+        *("output_item.done", "output_item.added", "output_item.done", "completed")
+    ]
+    text, request = output(Token("Let me see."), paused, whole)
+    assert (text["type"], text["status"]) == ("message", "completed")
+    assert request == {
+        "id": "mcpar_r_1",
+        "type": "mcp_approval_request",
+        "arguments": "{}",
+        "name": "a",
+        "server_label": "t",
+    }
+    pending = StoredMessage("r", "assistant", "", "", "pending", run="r", echo=ECHO)
+    stored = final_message(pending, Reply(lambda: 0.0, (Token("Let me see."), paused)), whole)
+    assert items_of(None, stored) == [text, request]
+    assert stored.server_tools
+    assert stored.server_tools[-1].event == paused
+
+
+def test_an_approved_call_names_its_request() -> None:
+    call = ServerToolCall(1, "c1", "t__a", "t", "a", "{}", approval="mcpar_r_1")
+    (shown,) = output(call, ServerToolResult("c1", "one"), end())
+    assert shown["approval_request_id"] == "mcpar_r_1"
 
 
 def test_a_call_without_result_ends_with_the_answer() -> None:
