@@ -68,6 +68,7 @@ async def is_empty(client: RedisClient) -> bool:
 async def test_an_event_is_queued_once_its_user_is_inactive_and_a_repeat_is_held_once(client: RedisClient) -> None:
     keeper = Keeper(client)
     await ended(client, "msg_1", "msg_1", "msg_2")
+    assert await client.call("HGET", held_keys(client)[1], "#") == b"2"
     assert await keeper.step() == ["msg_1_inactive", "msg_2_inactive"]
     assert sorted(keeper.released) == ["msg_1", "msg_2"]
     assert await keeper.step() == ["msg_1_inactive", "msg_2_inactive"]
@@ -79,7 +80,16 @@ async def test_a_user_who_returns_has_no_event_and_neither_loses_that_of_another
     await ended(client, "msg_1")
     await ended(client, "msg_2", owner=BOB)
     await note_seen(client, [(ANN, 0)], keep_ms=60_000)
+    assert await due_users(client) == [BOB]
     assert await keeper.step() == ["msg_2_inactive"]
+    assert await is_empty(client)
+
+
+async def test_who_has_seen_the_end_before_its_event_is_held_has_no_event(client: RedisClient) -> None:
+    """On a cluster, the event comes after the end of its run."""
+    await note_seen(client, [(ANN, 0)], keep_ms=60_000)
+    await ended(client, "msg_1")
+    assert await Keeper(client).step() == []
     assert await is_empty(client)
 
 
