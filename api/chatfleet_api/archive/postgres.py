@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -16,6 +16,7 @@ from chatfleet_api.archive.changes import Changes
 from chatfleet_api.archive.connecting import PostgresURLError, arguments_of, connect
 from chatfleet_api.archive.migrator import migrations, upgrade
 
+T = TypeVar("T")
 MAX_CONNECTIONS: Final = 20
 """Of one pod; each keeps one open, so that a large fleet does not use up the server's."""
 WAIT_SECONDS: Final = 5.0
@@ -50,9 +51,12 @@ class PostgresArchive:
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
 
     async def check(self) -> None:
-        """Return when PostgreSQL answers; raises `UnavailableError`."""
-        async with self._used() as connection:
-            await connection.execute("SELECT 1")
+        """Return when PostgreSQL answers; raises `UnavailableError`, also when it is silent."""
+        try:
+            await _answered(self._check(), WAIT_SECONDS)
+        except TimeoutError as error:
+            await self.aclose()
+            raise UnavailableError(_silent(WAIT_SECONDS)) from error
 
     async def begin_term(self) -> int:
         """Make the schema current, and return the number of a new term, after which no earlier writer writes.
@@ -93,20 +97,20 @@ class PostgresArchive:
 
         Raises `UnavailableError`, which concerns no one else who uses a connection.
         """
-        task = asyncio.ensure_future(self._read(tenant, statement, values))
         try:
-            done, _ = await asyncio.wait({task}, timeout=READ_SECONDS)
-        finally:
-            task.cancel()  # and not waited for: a server that is silent delays that, too
-        if not done:
-            raise UnavailableError(f"PostgreSQL has not answered within {READ_SECONDS} s")
-        return task.result()
+            return await _answered(self._read(tenant, statement, values), READ_SECONDS)
+        except TimeoutError as error:
+            raise UnavailableError(_silent(READ_SECONDS)) from error
 
     async def aclose(self) -> None:
         """Close all connections."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close(timeout=CLOSE_SECONDS)
+
+    async def _check(self) -> None:
+        async with self._used() as connection:
+            await connection.execute("SELECT 1")
 
     async def _write(self, connection: AsyncConnection[Any], tenant: str, changes: Sequence[Changes]) -> None:
         names = {"deployment": self._deployment, "tenant": tenant}
@@ -166,6 +170,22 @@ class PostgresArchive:
             except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as cause:
                 return _first_line(cause)
         return _first_line(error)
+
+
+async def _answered(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Return what PostgreSQL answers; raises `TimeoutError`, on time: a silent server delays a cancellation, too."""
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        task.cancel()
+    if not done:
+        raise TimeoutError
+    return task.result()
+
+
+def _silent(seconds: float) -> str:
+    return f"PostgreSQL has not answered within {seconds:g} s"
 
 
 def _tenant(changes: Changes) -> str:

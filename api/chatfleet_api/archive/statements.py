@@ -24,9 +24,13 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
   id uuid, user_id text, title text, metadata jsonb, head jsonb, version bigint,
   created_at timestamptz, updated_at timestamptz)
 ON CONFLICT (deployment, tenant, id) DO UPDATE SET
-  user_id = excluded.user_id, title = excluded.title, metadata = excluded.metadata, head = excluded.head,
-  version = excluded.version, updated_at = excluded.updated_at
+  user_id = excluded.user_id, head = excluded.head, version = excluded.version, updated_at = excluded.updated_at,
+  title = CASE WHEN excluded.created_at > conversations.created_at THEN coalesce(excluded.title, conversations.title)
+    ELSE excluded.title END,
+  metadata = CASE WHEN excluded.created_at > conversations.created_at THEN conversations.metadata || excluded.metadata
+    ELSE excluded.metadata END
 """
+"""One that was created later has begun anew while its past could not be read: it keeps that."""
 MESSAGES: Final = """
 INSERT INTO chatfleet.messages
   (deployment, tenant, conversation_id, id, position, role, content, status, provider, model, created_at, removed,

@@ -275,11 +275,14 @@ async def test_it_works_behind_a_pooler_whose_one_connection_serves_all_transact
     url = postgres.database()
     with pooled(url) as pooler:
         shop = Shop(single, pooler, tmp_path)
-        for tenant in TENANTS:
-            conversation = await shop.conversation(tenant)
+        known = {tenant: await shop.conversation(tenant) for tenant in TENANTS}
+        for tenant, conversation in known.items():
             await shop.say(conversation, message(f"of {tenant}"), tenant=tenant)
         async with shop.pod():
             await shop.archived()
+            for tenant, conversation in known.items():
+                await shop.expire(conversation, tenant)
+                assert [each.content for each in await shop.sessions.messages(tenant, conversation)] == [f"of {tenant}"]
         with psycopg.connect(pooler, prepare_threshold=None) as connection:  # the connection that the pod has used
             left = "SELECT current_user, current_setting('chatfleet.tenant', true), current_setting('lock_timeout')"
             assert connection.execute(left).fetchone() in {("postgres", "", "0"), ("postgres", None, "0")}

@@ -8,6 +8,7 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
@@ -29,8 +30,12 @@ from chatfleet_api.sessions.store import (
     StoredMessage,
     removed,
 )
+from harness.faults.proxy import Proxy
+from harness.faults.toxics import BLACKHOLE
+from harness.net import LOOPBACK
 from harness.pods.archived import NOW, TTL, Shop, message
-from harness.postgres import PostgresServer
+from harness.polling import eventually_async
+from harness.postgres import SUPERUSER, PostgresServer
 
 IMAGE = base64.b64encode(bytes(3000)).decode()
 """Is kept once, by its digest."""
@@ -138,6 +143,7 @@ async def test_a_change_brings_it_back_whole_and_archives_the_change_alone(
             change in ("append", "remove")
         )
         keys = conversation_keys(single, "acme", conversation)
+        assert len(await single.call("HGET", keys[0], "attachments")) == 64
         assert all(IMAGE.encode() not in entry for entry in await single.call("LRANGE", keys[1], 0, -1))
         assert all([await single.call("TTL", key) > 0 for key in keys])
         await shop.archived()
@@ -255,22 +261,66 @@ async def test_while_postgresql_is_down_what_is_missing_is_not_called_unknown_an
         assert await told(shop, str(uuid7())) is Code.CONVERSATION_NOT_FOUND
 
 
-async def test_a_silent_postgresql_delays_a_reader_for_a_bounded_time(
+async def test_what_begins_anew_while_postgresql_is_down_is_one_conversation_with_its_past(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    conversation = await rich(shop)
+    before = await shop.sessions.messages("acme", conversation)
+    async with shop.pod() as keeper:
+        await shop.expire(conversation)
+        await shop.down(keeper)
+        anew = Conversation(conversation, "ann", None, {"n": 1}, LATER, LATER)  # by an id that its client has chosen
+        await shop.sessions.create("acme", anew)
+        await shop.say(conversation, new := message("and now?"))
+        await shop.up(keeper)
+        await shop.expire(conversation)
+        known = await shop.sessions.get("acme", conversation)
+        assert (known.title, known.metadata, known.created_at) == ("A title", {"k": ["v", 1], "n": 1}, NOW)
+        assert [each.id for each in await shop.sessions.messages("acme", conversation)] == [
+            *(each.id for each in before),
+            new.id,
+        ]
+
+
+@pytest.mark.timeout(60)
+async def test_a_silent_postgresql_delays_a_reader_for_a_bounded_time_and_then_not_at_all(
     single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_of_postgres, "READ_SECONDS", 1)
-    monkeypatch.setattr(PostgresArchive, "check", _nothing)  # it is not known to be down
+    monkeypatch.setattr(archive_of_postgres, "WAIT_SECONDS", 2)
+    async with Proxy(postgres.port) as proxy:
+        url = urlsplit(postgres.database())
+        shop = Shop(single, url._replace(netloc=f"{SUPERUSER}@{LOOPBACK}:{proxy.port}").geturl(), tmp_path)
+        conversation = await rich(shop)
+        async with shop.pod() as keeper:
+            await shop.expire(conversation)
+            assert await told(shop, conversation) is None
+            await proxy.set(BLACKHOLE)
+            assert await told(shop, conversation) is Code.STORAGE_UNAVAILABLE
+            await eventually_async(lambda: keeper.down)
+            assert keeper.state is not None
+            assert "not answered" in (keeper.state.message or "")
+            monkeypatch.setattr(PostgresArchive, "read", _never)
+            assert await told(shop, conversation) is Code.STORAGE_UNAVAILABLE
+
+
+async def _never(*_: object) -> None:
+    raise AssertionError("PostgreSQL was read")
+
+
+async def test_a_statement_that_takes_too_long_concerns_its_reader_alone(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_of_postgres, "READ_SECONDS", 1)
     shop = Shop(single, postgres.database(), tmp_path)
     conversation = await rich(shop)
-    async with shop.pod():
+    async with shop.pod() as keeper:
         await shop.expire(conversation)
         with shop.locked("chatfleet.conversations"):
             assert await told(shop, conversation) is Code.STORAGE_UNAVAILABLE
+            assert not keeper.down
         assert await told(shop, conversation) is None
-
-
-async def _nothing(_: PostgresArchive) -> None:
-    pass
 
 
 async def test_another_tenant_neither_finds_nor_deletes_what_has_expired(
