@@ -123,6 +123,17 @@ def test_a_session_announces_the_agent_before_the_first_token_and_cites(api: Api
     assert [each["source"] for each in found[-1]["citations"]] == ["desk-documents/errors.md"]
 
 
+def test_a_member_of_the_example_hands_over(api: ApiProcess) -> None:
+    readme = (EXAMPLE / "README.md").read_text()
+    (asked,) = re.findall(r"^\$ ask '(.*transfer_to_billing.*)'$", readme, re.MULTILINE)
+    found = events(fetch(f"{api.url}/chat", json.loads(asked)).body)
+    agents = [(event["name"], event["reason"]) for event in found if event["type"] == "agent"]
+    assert [name for name, _ in agents] == ["orders", "billing"]
+    assert agents[1][1] == "It is about a refund."
+    said = "".join(event["text"] for event in found if event["type"] == "token")
+    assert (said, found[-1]["type"]) == (example("prompts.yaml")["data"]["billing"], "complete")
+
+
 def test_the_client_of_the_example_shows_routing_citations_and_a_tool_call(api: ApiProcess) -> None:
     questions = (PAYMENT, "And when?", "The display shows E42", "What is the state of order 1007?")
     client = subprocess.run(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+from unittest.mock import create_autospec
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from chatfleet_api.chat.handoffs import PREFIX, function_name, reason_of
 from chatfleet_api.chat.steps import Answer
 from chatfleet_api.chat.takeover import as_announced, resumption
 from chatfleet_api.chat.tool_progress import progress_of
+from chatfleet_api.chat.tool_steps import ToolServers, ToolSteps, ToolUsers
 from chatfleet_api.chat.turn import RunJob, Seams, run_turn
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.events import (
@@ -31,7 +33,7 @@ from chatfleet_api.domain.events import (
 )
 from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest, Function, Message, MessageToolCall, Sent, Untranslated
-from chatfleet_api.domain.tools import MAX_NAME
+from chatfleet_api.domain.tools import MAX_NAME, ServerTool, ToolUse
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.pod.served_models import served_models
@@ -41,6 +43,7 @@ from chatfleet_contract.runtime import RuntimeAgents, RuntimeMember, RuntimeProv
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
+from harness.pods.live import fixed
 from harness.pods.runs import (
     EPOCH,
     STOP,
@@ -87,9 +90,14 @@ def catalogue(clerk: Provider, engineer: Provider, *members: RuntimeMember, **bo
     return AgentCatalogue({"clerk": clerk, "engineer": engineer}, {}, entries, {}, agents=agents)
 
 
-async def answered(models: AgentCatalogue, request: ChatRequest = ASKED, before: Sequence[Event] = ()) -> list[Event]:
+async def answered(
+    models: AgentCatalogue,
+    request: ChatRequest = ASKED,
+    before: Sequence[Event] = (),
+    steps: ToolSteps | None = None,
+) -> list[Event]:
     """Return the events of a run."""
-    seams = Seams(steps=AgentSteps(without_servers(models)))
+    seams = Seams(steps=AgentSteps(steps or without_servers(models)))
     provider = models.provider(request.model)
     job = RunJob(start(), request, provider, None, loop_clock, before, seams=seams, held=Held("lease", ()))
     with make_pool(run_seconds=300).admit() as start_run:
@@ -195,6 +203,25 @@ async def test_after_the_last_hand_over_none_is_offered_and_a_call_of_one_is_exp
     assert not [event for event in events if isinstance(event, ToolCall)]
     assert isinstance(events[-1], Complete)
     assert events[-1].finish_reason == "stop"
+
+
+async def test_calls_of_tools_are_made_before_a_hand_over_of_the_same_step() -> None:
+    step = [*text("Look. "), *moves("technical"), *called("t__search", "c2", index=1), CALLS]
+    clerk, engineer = InTurn(step), InTurn([STOP])
+    models = catalogue(clerk, engineer, BILLING, TECHNICAL)
+    servers = create_autospec(ToolServers, instance=True)
+    servers.tools.return_value = [ServerTool("t__search", "t", "search", "", {}, repeatable=True)]
+    servers.call.return_value = ServerToolResult("c2", "found")
+    users = create_autospec(ToolUsers, instance=True)
+    users.tool_use.side_effect = lambda model: ToolUse(("t",), 8) if model == "clerk" else None
+    events = await answered(models, steps=ToolSteps(fixed(users), servers))
+
+    kinds = [Agent, Token, ServerToolCall, ServerToolResult, Agent, Complete]
+    assert [*map(type, events[1:])] == kinds
+    assert shape(engineer.asked[0])[2:] == [
+        *(("assistant", "Look. "), ("tool", "found"), ("assistant", None), ("tool", '{"assistant": "technical"}')),
+    ]
+    assert progress_of(events).messages == engineer.asked[0].messages[2:]
 
 
 async def test_of_several_hand_overs_the_first_counts() -> None:

@@ -69,7 +69,7 @@ class AgentEncoder:
             case Extended():
                 return b"".join(map(self._event, event.pieces))
             case Agent() | ServerToolCall() | ServerToolResult() | RequiresAction():
-                return (self._close() if isinstance(event, RequiresAction) else b"") + _announced(event)
+                return (self._close() if isinstance(event, Agent | RequiresAction) else b"") + _announced(event)
             case Start() | Complete() | Failed():
                 return self._bound(event)
             case _:

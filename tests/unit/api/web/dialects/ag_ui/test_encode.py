@@ -8,6 +8,7 @@ import pytest
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
+    Agent,
     Complete,
     Event,
     Extended,
@@ -72,6 +73,15 @@ def test_reasoning_is_a_message_of_its_own() -> None:
         ("TEXT_MESSAGE_CONTENT", "m1-1"),
         ("TEXT_MESSAGE_END", "m1-1"),
     ]
+
+
+def test_each_agent_has_a_message_of_its_own() -> None:
+    events = shown(Agent("a", "r"), Token("One"), Agent("b", "s"), Token("Two"), END)
+    assert [event["type"] for event in events[:-1]] == [
+        *("CUSTOM", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
+        *("CUSTOM", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
+    ]
+    assert [event["messageId"] for event in events if event["type"] == "TEXT_MESSAGE_START"] == ["m1", "m1-1"]
 
 
 def test_a_tool_call_comes_in_pieces_and_is_left_to_the_client() -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import (
+    Agent,
     Citation,
     Complete,
     Event,
@@ -73,6 +74,15 @@ def test_documents_are_sources() -> None:
         {"type": "source-document", "sourceId": "desk/a.md#2", "mediaType": "text/markdown", "title": "desk/a.md"},
         {"type": "source-document", "sourceId": "desk/b#1", "mediaType": "text/plain", "title": "desk/b"},
     ]
+
+
+def test_each_agent_has_a_text_of_its_own() -> None:
+    shown = parts(Agent("a", "r"), Token("One"), Agent("b", "s"), Token("Two"), END)
+    assert [part["type"] for part in shown[:-2]] == [
+        *("data-agent", "text-start", "text-delta", "text-end"),
+        *("data-agent", "text-start", "text-delta", "text-end"),
+    ]
+    assert [part["id"] for part in shown if part["type"] == "text-start"] == ["0", "1"]
 
 
 def test_reasoning_is_a_part_of_its_own() -> None:
