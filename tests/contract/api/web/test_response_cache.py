@@ -4,6 +4,10 @@ The pods are processes, Redis is real, and the scripted upstream counts the requ
 """
 
 import json
+import os
+import re
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from itertools import count
@@ -14,9 +18,10 @@ import anthropic
 import openai
 import pytest
 
-from chatfleet_contract.runtime import RuntimeConfig
+from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec.cache import Cache
 from chatfleet_contract.spec.pricing import Pricing
+from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.clients.events import EventParser
 from harness.net import LOOPBACK, free_port
@@ -36,6 +41,7 @@ PAYER: Final = "sk-payer-0123456789abcdef0123456789abcdef"
 SAMPLED: Final = {"anthropic-version": "2023-06-01"}
 """The version of Anthropic's API that has a temperature."""
 COUNTER: Final = count()
+GUIDE: Final = Path(__file__).parents[4] / "docs/guide/response-cache.md"
 
 
 class Fleet(NamedTuple):
@@ -103,9 +109,12 @@ def config(folder: Path, upstream: str, redis: str) -> RuntimeConfig:
         Model(name="spare", provider="up", model="gpt-y"),
         Model(name="fallback", provider="claude", model="claude-x"),
         Model(name="claude", provider="claude", model="claude-x"),
+        Model(name="echo", provider="script", model="echo"),
     ]
     wires: dict[str, Wire] = {"up": OpenAIWire(), "claude": AnthropicWire()}
-    found = config_of(*(provider_of(wire, upstream, name=name) for name, wire in wires.items()), models=models)
+    script = RuntimeProvider(name="script", type=ProviderType.SCRIPTED)
+    upstreams = [provider_of(wire, upstream, name=name) for name, wire in wires.items()]
+    found = config_of(*upstreams, script, models=models)
     access = {"anonymous": False, "api_keys": keys, "admin": (ADMINISTRATOR,)}
     changed = {
         "deployment": "response-cache",
@@ -316,6 +325,7 @@ def test_what_a_cached_answer_has_saved_is_counted_apart(fleet: Fleet) -> None:
     assert float(sums["saved_cost_usd"]) == pytest.approx(2 * float(sums["cost_usd"]))
 
 
+@pytest.mark.feature(15)
 def test_administrators_see_and_clear_it(fleet: Fleet) -> None:
     scripts = [new() for _ in range(2)]
     for script in scripts:
@@ -362,3 +372,20 @@ def test_requests_are_answered_while_redis_is_unreachable(tmp_path: Path, fleet:
         assert [(text_of(each), mark(each)) for each in answers] == 2 * [(script.answer, "miss")]
         failures = "chatfleet_response_cache_failures_total 2.0"
         assert failures in alone.health("/metrics").body.decode()
+
+
+def test_the_example_of_the_guide_runs_and_has_a_hit(fleet: Fleet) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    program = example.replace("http://support.shop.svc", fleet.one.url).replace('model="default"', 'model="echo"')
+
+    def lines() -> list[str]:
+        done = subprocess.run(
+            (sys.executable, "-c", program), capture_output=True, text=True, check=True, env=os.environ | {"KEY": WEB}
+        )
+        return done.stdout.splitlines()
+
+    before = fleet.stats()["entries"]
+    first = lines()
+    assert first[0] == "miss Positive or negative? The parcel came late."
+    eventually(lambda: fleet.stats()["entries"] > before)
+    assert lines() == 2 * ["hit Positive or negative? The parcel came late."]

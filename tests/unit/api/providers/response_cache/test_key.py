@@ -61,6 +61,32 @@ OTHERS: Final = {
 }
 """Another value of each parameter."""
 
+OTHER_TERMS: Final[dict[str, Any]] = {
+    "model": "other",
+    "messages": (Message("user", "Hi?"),),
+    "top_p": 0.5,
+    "max_tokens": 5,
+    "stop": (".",),
+    "seed": 1,
+    "presence_penalty": 0.5,
+    "frequency_penalty": 0.5,
+    "reasoning_effort": "low",
+    "reasoning_summary": "auto",
+    "response_format": {"type": "json_object"},
+    "tool_choice": "none",
+    "parallel_tool_calls": False,
+    "user": "ann",
+    "logprobs": True,
+    "top_logprobs": 2,
+    "truncates": True,
+    "caches_instructions": True,
+    "keeps_thoughts": True,
+}
+"""Another value of each field of a request in the common terms."""
+DECIDE: Final = {"temperature", "tools", "continues"}
+"""Fields by which a request can be cached, or not."""
+APART: Final = {"sent", "affinity", "routing"}
+
 
 def key(body: dict[str, Any], tenant: str = "shop", mark: bytes = MARK) -> str | None:
     return cache_key(tenant, mark, read_completion(json.dumps(body).encode()).request)
@@ -105,6 +131,13 @@ def test_every_parameter_is_in_the_key(name: str) -> None:
         changed |= {"stream": True}
     assert key(changed) != key(deterministic)
     assert key(changed) is not None
+
+
+def test_every_field_of_the_common_terms_is_in_the_key() -> None:
+    assert {*OTHER_TERMS} | DECIDE | APART == {*ChatRequest.__struct_fields__}
+    keys = [cache_key("shop", MARK, replace(COMMON, **{name: value})) for name, value in OTHER_TERMS.items()]
+    assert None not in keys
+    assert len({*keys, cache_key("shop", MARK, COMMON)}) == len(OTHER_TERMS) + 1
 
 
 @pytest.mark.parametrize(
