@@ -29,7 +29,7 @@ notices         what a run makes known inside of the pod
 reply           the answer while it streams
 missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
-attachments     images of messages: checked, and what they are to a model
+attachments     images and files of messages: checked, and what they are to a model
 attaching       their content: of a data URL, or fetched from an address
 room            whether a conversation can have more messages
 follow_up       runs that follow an answer, without a request of a client

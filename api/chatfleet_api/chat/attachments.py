@@ -13,7 +13,11 @@ import msgspec
 
 from chatfleet_api.chat.items import NewItem, new_item
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import ChatRequest, FilePart
 from chatfleet_api.sessions.store import StoredMessage
+
+UNNAMED: Final = "document.pdf"
+"""Name of a file that has none: vendors want one."""
 
 _SHOWN: Final = 60
 _DATA_URL: Final = re.compile(r"data:([^;,]{0,127})((?:;[^;,]{0,127}){0,8}),", re.IGNORECASE)
@@ -28,19 +32,22 @@ _SYNONYMS: Final = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "ima
 
 
 class Attachment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An image of a message, at an https address or as a data URL. Without `media_type` its data shows the type."""
+    """An image or a PDF, at an https address or as a data URL. Without `media_type` the data shows its type."""
 
-    type: Literal["image"]
+    type: Literal["image", "file"]
     url: Annotated[str, msgspec.Meta(min_length=1)]
     media_type: Annotated[str, msgspec.Meta(min_length=1, max_length=127)] | None = None
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    """Of a file."""
 
 
 class ShownAttachment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An image of a message, as clients get it: also one that was sent as an item, which may be at an address."""
+    """An attachment as clients get it: also one that was sent as an item, which may be at an address."""
 
-    type: Literal["image"]
+    type: Literal["image", "file"]
     url: str
     media_type: str | None = None
+    name: str | None = None
 
 
 class Content(NamedTuple):
@@ -79,34 +86,61 @@ def checked(attachment: Attachment, content: Content, where: str, max_bytes: int
     """
     if len(content.data) > max_bytes:
         raise too_large(f"{where}.url", max_bytes)
-    kind = _image_type(content.data)
+    if attachment.name is not None and (attachment.type == "image" or not attachment.name.isprintable()):
+        raise wrong(f"{where}.name", "only a file has a name, of printable characters")
+    kind = _media_type_of(attachment.type, content.data)
     if kind is None:
-        raise wrong(f"{where}.url", "the data is no PNG, JPEG, GIF or WebP image; send one of these")
+        wanted = "a PNG, JPEG, GIF or WebP image" if attachment.type == "image" else "a PDF"
+        raise wrong(f"{where}.url", f"the data is not {wanted}; send one")
     for name, stated in (("url", content.stated), ("media_type", attachment.media_type)):
         if stated and _named(stated) not in (kind, "application/octet-stream"):
             raise wrong(f"{where}.{name}", f"it states {_shown(stated)}, but the data is {kind}; state {kind}")
-    return Attachment(attachment.type, f"data:{kind};base64,{b64encode(content.data).decode()}", kind)
+    url = f"data:{kind};base64,{b64encode(content.data).decode()}"
+    return Attachment(attachment.type, url, kind, attachment.name)
 
 
 def question(text: str, attachments: Sequence[Attachment]) -> NewItem:
     """Return a message of the user with checked attachments."""
     parts: list[dict[str, Any]] = [{"type": "input_text", "text": text}]
-    parts += [{"type": "input_image", "image_url": each.url, "detail": "auto"} for each in attachments]
+    parts += map(_part, attachments)
     item = {"type": "message", "role": "user", "content": parts}
     return new_item(item, msgspec.json.encode(item).decode(), "attachments")
 
 
+def _part(attachment: Attachment) -> dict[str, Any]:
+    if attachment.type == "image":
+        return {"type": "input_image", "image_url": attachment.url, "detail": "auto"}
+    return {"type": "input_file", "filename": attachment.name or UNNAMED, "file_data": attachment.url}
+
+
 def attachments_of(message: StoredMessage) -> tuple[ShownAttachment, ...]:
-    """Return the images of a message."""
-    if "input_image" not in message.item:
+    """Return the images and files of a message."""
+    if not any(kind in message.item for kind in ("input_image", "input_file")):
         return ()
     parts = _item(message.item).get("content")
-    urls = (
-        [part.get("image_url") for part in parts if part.get("type") == "input_image"]
-        if isinstance(parts, list)
-        else []
-    )
-    return tuple(ShownAttachment("image", url, _media_type(url)) for url in urls if isinstance(url, str))
+    shown = [_shown_part(part) for part in parts] if isinstance(parts, list) else []
+    return tuple(each for each in shown if each is not None)
+
+
+def _shown_part(part: dict[str, Any]) -> ShownAttachment | None:
+    kind, url = part.get("type"), part.get("image_url")
+    if kind == "input_image" and isinstance(url, str):
+        return ShownAttachment("image", url, _media_type(url))
+    url, name = part.get("file_data") or part.get("file_url"), part.get("filename")
+    if kind == "input_file" and isinstance(url, str):
+        return ShownAttachment("file", url, _media_type(url), name if isinstance(name, str) else None)
+    return None
+
+
+def has_files(request: ChatRequest) -> bool:
+    """Return whether a request has a file, which not every upstream takes."""
+    contents = (message.content for message in request.messages if isinstance(message.content, list))
+    return any(isinstance(part, FilePart) for content in contents for part in content)
+
+
+def own_field(asked: ChatRequest) -> str | None:
+    """Return the field of our own API for a file that `asked` has; None: it is of an earlier turn."""
+    return "attachments" if has_files(asked) else None
 
 
 def wrong(where: str, why: str) -> ChatError:
@@ -124,7 +158,9 @@ def _media_type(url: str) -> str | None:
     return None if head is None else head[1] or None
 
 
-def _image_type(data: bytes) -> str | None:
+def _media_type_of(kind: Literal["image", "file"], data: bytes) -> str | None:
+    if kind == "file":
+        return "application/pdf" if data.startswith(b"%PDF-") else None
     return next((kind for beginning, kind in _IMAGES if beginning.match(data)), None)
 
 

@@ -35,8 +35,16 @@ class InputImage(msgspec.Struct, frozen=True, tag_field="type", tag="input_image
     file_id: str | None = None
 
 
-Part: TypeAlias = InputText | OutputText | Refusal | InputImage
+class InputFile(msgspec.Struct, frozen=True, tag_field="type", tag="input_file"):
+    """A PDF as a data URL; other files only upstreams of the dialect can get."""
+
+    file_data: str
+    filename: str = "document.pdf"
+
+
+Part: TypeAlias = InputText | OutputText | Refusal | InputImage | InputFile
 PARTS: Final = frozenset({"input_text", "output_text", "refusal", "input_image"})
+PDF_URL: Final = "data:application/pdf;base64,"
 
 
 class InputMessage(msgspec.Struct, frozen=True):

@@ -17,9 +17,11 @@ from chatfleet_api.chat.item_kinds import (
     KINDS,
     MESSAGE,
     PARTS,
+    PDF_URL,
     CallOutput,
     CustomCall,
     FunctionCall,
+    InputFile,
     InputImage,
     InputMessage,
     Known,
@@ -34,8 +36,11 @@ from chatfleet_api.domain.request import (
     CHAT,
     RESPONSES,
     AnyToolCall,
+    ContentPart,
     CustomInput,
     CustomToolCall,
+    FileData,
+    FilePart,
     Function,
     ImagePart,
     ImageURL,
@@ -55,6 +60,7 @@ Item: TypeAlias = Mapping[str, Any]
 
 
 _FIELDS: Final = {known: frozenset(known.__struct_fields__) for known in KINDS.values()}
+_OF_A_PDF: Final = frozenset({"type", "file_data", "filename"})
 _OF_THE_ASSISTANT: Final = frozenset({"reasoning", "compaction"})
 
 
@@ -188,6 +194,7 @@ def _known_parts(item: Item, name: str, where: str) -> tuple[Item, list[Untransl
         position: str(part["type"])
         for position, part in enumerate(content)
         if isinstance(part, dict) and isinstance(part.get("type"), str) and part["type"] not in PARTS
+        if not (item.get("role") == "user" and _is_pdf(part))
     }
     foreign = [
         _foreign(
@@ -197,6 +204,17 @@ def _known_parts(item: Item, name: str, where: str) -> tuple[Item, list[Untransl
     ]
     empty = {"type": "input_text", "text": ""}  # keeps the positions
     return {**item, name: [empty if at in others else part for at, part in enumerate(content)]}, foreign
+
+
+def _is_pdf(part: Item) -> bool:
+    data, name = part.get("file_data"), part.get("filename", "")
+    return (
+        part["type"] == "input_file"
+        and part.keys() <= _OF_A_PDF
+        and isinstance(data, str)
+        and data.startswith(PDF_URL)
+        and isinstance(name, str)
+    )
 
 
 def _message(item: Known, where: str) -> Understood:
@@ -231,9 +249,7 @@ def _calling(call: AnyToolCall) -> Message:
     return Message("assistant", tool_calls=[call])
 
 
-def _content(
-    content: str | Sequence[Part], where: str
-) -> tuple[str | list[TextPart | ImagePart], tuple[Untranslated, ...]]:
+def _content(content: str | Sequence[Part], where: str) -> tuple[str | list[ContentPart], tuple[Untranslated, ...]]:
     if isinstance(content, str):
         return content, ()
     foreign: list[Untranslated] = []
@@ -242,9 +258,11 @@ def _content(
     return ("".join(texts) if len(texts) == len(parts) else parts), tuple(foreign)
 
 
-def _part(part: Part, where: str, foreign: list[Untranslated]) -> TextPart | ImagePart:
+def _part(part: Part, where: str, foreign: list[Untranslated]) -> ContentPart:
     if isinstance(part, Refusal):
         return TextPart(part.refusal)
+    if isinstance(part, InputFile):
+        return FilePart(FileData(part.filename, part.file_data))
     if not isinstance(part, InputImage):
         return TextPart(part.text)
     if part.file_id is not None:

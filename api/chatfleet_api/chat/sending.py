@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.chat import history
 from chatfleet_api.chat.accounting import consumer_of
-from chatfleet_api.chat.attachments import Attachment, question
+from chatfleet_api.chat.attachments import Attachment, has_files, own_field, question
 from chatfleet_api.chat.branches import CURRENT, Branch, end_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models, allowed
@@ -22,7 +22,7 @@ from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
 from chatfleet_api.chat.window import Asked, Window, asked, past_of
 from chatfleet_api.domain import log_context, presence, trace
-from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
+from chatfleet_api.domain.errors import ChatError, Code, RejectedError, StorageUnavailableError
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
 from chatfleet_api.domain.principal import Principal
@@ -197,8 +197,14 @@ class MessageSender:
 
         It must not be stored: each later turn of the conversation would be rejected as well.
         """
-        if turn.background or (request.sent is not None and request.sent.untranslated):
-            self.catalogue().require_supported(request)
+        has_untranslated = request.sent is not None and request.sent.untranslated
+        if turn.background or has_untranslated or has_files(request):
+            try:
+                self.catalogue().require_supported(request)
+            except RejectedError as error:
+                if turn.echo is None:
+                    error.param = own_field(turn.request)
+                raise
 
     async def abandoned(self, tenant: str, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
         """Return the pending answer as interrupted if no pod writes it any more; raise CONVERSATION_BUSY if one may."""

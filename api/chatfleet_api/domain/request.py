@@ -69,11 +69,27 @@ class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):
     image_url: ImageURL
 
 
+class FileData(msgspec.Struct, frozen=True):
+    """A PDF as a data URL, with its name."""
+
+    filename: str
+    file_data: str
+
+
+class FilePart(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
+    """A file within a message of the user."""
+
+    file: FileData
+
+
+ContentPart: TypeAlias = TextPart | ImagePart | FilePart
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One message of the context sent to a model."""
 
     role: Role
-    content: str | list[TextPart | ImagePart] | None = None
+    content: str | list[ContentPart] | None = None
     name: str | None = None
     tool_calls: list[AnyToolCall] | None = None
     tool_call_id: str | None = None

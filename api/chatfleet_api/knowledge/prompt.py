@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from chatfleet_api.domain.request import ChatRequest, ImagePart, Message, TextPart
+from chatfleet_api.domain.request import ChatRequest, ContentPart, Message, TextPart
 from chatfleet_api.knowledge.contents import Passages
 from chatfleet_api.knowledge.fence import fenced
 from chatfleet_api.knowledge.sent import Additions, extended
@@ -68,12 +68,12 @@ def _with_passages(messages: Sequence[Message], passages: str) -> Sequence[Messa
     if place is None or not passages:
         return messages
     content = messages[place].content
-    parts: str | list[TextPart | ImagePart]
+    parts: str | list[ContentPart]
     parts = f"{passages}\n\n{content or ''}" if not isinstance(content, list) else [TextPart(passages), *content]
     return [*messages[:place], replace(messages[place], content=parts), *messages[place + 1 :]]
 
 
-def _text(content: str | list[TextPart | ImagePart] | None) -> str:
+def _text(content: str | list[ContentPart] | None) -> str:
     if isinstance(content, list):
         return "\n".join(part.text for part in content if isinstance(part, TextPart))
     return content or ""

@@ -25,6 +25,7 @@
 - `upstream_check`: its check, which requests no answer
 - `outcomes`: what requests and checks have shown of its models, and how long that counts
 - `refusals`: which part of the usual request an upstream refuses
+- `files`: PDFs in messages, for upstreams that take them, and for those that do not
 - `images`: images of messages that may not have any, moved into the user's messages
 - `vendor`: what differs from vendor to vendor (`Vendor`), and ways to authenticate
 - `shutdown_dates`: when models shut down, by the vendors' SDKs (generated)

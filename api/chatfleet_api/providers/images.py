@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from chatfleet_api.domain.request import ImagePart, Message, Role, TextPart
+from chatfleet_api.domain.request import ContentPart, ImagePart, Message, Role, TextPart
 
 ELSEWHERE: Final = "The images are in the next message of the user."
 """Stands in a message that had nothing but images."""
@@ -36,7 +36,7 @@ def movable(messages: Sequence[Message], takes: Container[Role]) -> Iterator[Pla
             yield Placed(position, message)
             continue
         yield Placed(position, _without_images(message))
-        parts: list[TextPart | ImagePart] = [TextPart(f"Images {source(message)}:"), *images]
+        parts: list[ContentPart] = [TextPart(f"Images {source(message)}:"), *images]
         waiting.append(Placed(position, Message("user", parts), is_moved=True))
     yield from waiting
 
@@ -68,7 +68,7 @@ def _without_images(message: Message) -> Message:
     return replace(message, content=texts[0].text if texts else ELSEWHERE)
 
 
-def _parts(message: Message) -> list[TextPart | ImagePart]:
+def _parts(message: Message) -> list[ContentPart]:
     content = message.content or []
     return [TextPart(content)] if isinstance(content, str) else content
 

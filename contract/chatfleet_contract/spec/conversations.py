@@ -96,7 +96,8 @@ class Conversations(Part):
         " Default: such conversations have no title.",
     )
     attachments: Attachments = Field(
-        Attachments(), description="Bounds of the images that messages of the native API and of sessions have."
+        Attachments(),
+        description="Bounds of images and files of messages, in the native API and in sessions.",
     )
     user_webhooks: bool = Field(
         default=False,

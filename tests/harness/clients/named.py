@@ -1,6 +1,7 @@
 """Every route that takes an id, and how a caller names each kind of id there."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any, Final, NamedTuple
@@ -133,6 +134,7 @@ def _stored(ids: Ids, rest: str = "") -> str:
     return f"{_RESPONSE}/{ids.response}{rest}"
 
 
+_GIF: Final = f"data:image/gif;base64,{b64encode(b'GIF89a' + bytes(2000)).decode()}"
 PROBES: Final = (
     Probe("GET /api/v1/usage", "read", _C, lambda ids: get(f"/api/v1/usage?conversation_id={ids.conversation}")),
     Probe(f"GET {_NATIVE}", "list", _C, lambda ids: get(f"{_NATIVE}?cursor=1.{ids.conversation}"), shows=False),
@@ -155,6 +157,14 @@ PROBES: Final = (
         "write",
         _C,
         lambda ids: post(_native(ids, "/messages"), {"content": "Hi", "stream": True}, **{"idempotency-key": "once"}),
+    ),
+    Probe(
+        f"POST {_ONE}/messages",
+        "write",
+        _C,
+        lambda ids: post(
+            _native(ids, "/messages"), {"content": "x", "stream": True, "attachments": [{"type": "image", "url": _GIF}]}
+        ),
     ),
     Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export"))),
     Probe(f"GET {_ONE}/export", "read", _C, lambda ids: get(_native(ids, "/export?branches=all"))),

@@ -1,6 +1,7 @@
 """What is attached to a message reaches the upstream byte for byte, in each turn, whichever pod sends it."""
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -12,11 +13,12 @@ import pytest
 import redis
 from starlette.types import ASGIApp
 
+from chatfleet_api.sessions.attachments import KEEP, RENEW
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
-from harness.pods.tenants import key_of, open_tenant_pod
+from harness.pods.tenants import key_of, open_tenant_pod, record_commands, recording
 from harness.upstream.catalogue import catalogue_of, config_of, provider_of
 from harness.upstream.fake import FakeUpstream, fake_upstream
 from harness.upstream.wires import Wire, answering, wire_of
@@ -37,6 +39,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     """A pod as a process, wired as it is in a cluster."""
     with api_process(tmp_path_factory.mktemp("pod"), scripted("echo")) as api:
         yield api
+
+
+FILE_WIRES: Final = [wire for wire in WIRES if wire.type is not ProviderType.OPENAI_COMPATIBLE]
+PDF: Final = b"%PDF-1.7\n" + shake_256(b"file").digest(50_000)
 
 
 class Pods(NamedTuple):
@@ -98,6 +104,21 @@ async def test_the_upstream_gets_the_same_bytes_with_this_turn_and_from_the_hist
     assert (await call(pods.two, get(f"{BASE}/{copy}")))["messages"][0]["attachments"] == shown["attachments"]
 
 
+@pytest.mark.parametrize("pods", FILE_WIRES, indirect=True, ids=lambda wire: wire.name)
+async def test_a_pdf_reaches_the_upstreams_that_take_files_with_its_name(pods: Pods) -> None:
+    conversation, sent = await begin(pods.one), b64encode(PDF).decode()
+    attachment = {"type": "file", "url": f"data:application/pdf;base64,{sent}", "name": "Report 2026.pdf"}
+
+    for app in (pods.one, pods.two):
+        await call(app, post(f"{conversation}/messages", {"content": "What is this?", "attachments": [attachment]}))
+
+    assert [list(data_in(request.json)) for request in pods.upstream.requests] == [[PDF], [PDF, PDF]]
+    names = [re.findall(rb'"Report 2026[^"]*"', request.body) for request in pods.upstream.requests]
+    assert [len(each) for each in names] == [1, 2]
+    if b'"bytes"' in pods.upstream.requests[-1].body:  # Converse refuses two of the same name
+        assert len({*names[-1]}) == 2
+
+
 def memory(url: str) -> int:
     with redis.Redis.from_url(url) as server:
         return sum(server.memory_usage(key, samples=0) or 0 for key in server.scan_iter("*{tests/chat/acme/*"))
@@ -130,6 +151,26 @@ async def test_an_item_of_the_responses_api_is_stored_so_too_and_shown_as_it_cam
     items = (await call(pods.two, get(f"/v1/responses/{first['id']}/input_items")))["data"]
     assert items[0]["content"][1]["image_url"] == url
     assert [list(data_in(request.json)) for request in pods.upstream.requests] == [[PNG], [PNG]]
+
+
+@pytest.mark.parametrize(("owner", "stranger"), [("acme", "initech"), ("ann", "bob")])
+async def test_no_command_to_redis_depends_on_whether_another_caller_has_an_image(
+    pods: Pods, monkeypatch: pytest.MonkeyPatch, owner: str, stranger: str
+) -> None:
+    record_commands(monkeypatch)
+
+    async def sent(caller: str, data: bytes) -> list[str]:
+        body = {"content": "What is this?", "attachments": [image(data)]}
+        conversation = await begin(pods.one, caller)
+        with recording() as commands:
+            await call(pods.one, post(f"{conversation}/messages", body), caller)
+        return [each for each in commands if KEEP in each or RENEW in each]
+
+    await sent(owner, PNG)
+
+    known, unknown = await sent(stranger, PNG), await sent(stranger, PNG + b"another")
+    assert known == unknown
+    assert sum(KEEP in each for each in known) == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "[::1]", "redis", "support-redis.shop.svc", "0x7f01"])

@@ -6,10 +6,12 @@ from typing import Any, Final
 import pytest
 
 from chatfleet_api.domain.downloads import Downloaded, DownloadError, Failure
+from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.request import FileData, FilePart, TextPart
 from chatfleet_contract.spec.conversations import Attachments
 from harness.clients.asgi import Exchange, ask, get, post
 from harness.pods.api_pod import Pod
-from harness.pods.runs import STOP, FakeProvider, text
+from harness.pods.runs import STOP, FakeProvider, OneModel, text
 
 pytestmark = pytest.mark.looptime
 
@@ -17,6 +19,7 @@ BASE: Final = "/api/v1/conversations"
 PNG: Final = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 JPEG: Final = b"\xff\xd8\xff\xe0" + b"j" * 40
 GIF: Final = b"GIF89a" + b"g" * 40
+PDF: Final = b"%PDF-1.7\n" + b"p" * 2000
 WEBP: Final = b"RIFF\x10\x00\x00\x00WEBPVP8 " + b"w" * 40
 
 
@@ -25,7 +28,11 @@ def url(data: bytes, kind: str = "image/png", *parameters: str) -> str:
 
 
 def attached(data: bytes = PNG, kind: str = "image/png", **fields: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSON
-    return {"type": "image", "url": url(data, kind), **fields}
+    return {"type": "image", "url": url(data, kind)} | fields
+
+
+def pdf(kind: str = "application/pdf", **fields: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSON
+    return attached(PDF, kind, type="file", **fields)
 
 
 def pod() -> tuple[Pod, FakeProvider]:
@@ -63,6 +70,37 @@ async def test_an_image_goes_to_the_model_with_this_turn_and_all_later_ones(data
     assert shown[0]["content"] == "What is this?"
     assert shown[0]["attachments"] == [{"type": "image", "url": url(data, kind), "media_type": kind}]
     assert all("attachments" not in each for each in shown[1:])
+
+
+@pytest.mark.parametrize(("fields", "name"), [({"name": "Report é.pdf"}, "Report é.pdf"), ({}, "document.pdf")])
+async def test_a_pdf_goes_to_the_model_with_its_name(fields: dict[str, str], name: str) -> None:
+    served, provider = pod()
+    conversation = await begin(served)
+
+    assert (await send(served, conversation, pdf(**fields))).status == 200
+    await ask(served.app, post(f"{BASE}/{conversation}/messages", {"content": "And?"}))
+
+    sent = url(PDF, "application/pdf")
+    for request in provider.asked:
+        assert request.messages[0].content == [TextPart("What is this?"), FilePart(FileData(name, sent))]
+    shown = (await ask(served.app, get(f"{BASE}/{conversation}"))).json()["messages"][0]["attachments"]
+    assert shown == [{"type": "file", "url": sent, "media_type": "application/pdf", "name": name}]
+
+
+async def test_a_file_that_the_upstream_does_not_take_is_refused_before_it_is_stored() -> None:
+    served, provider = pod()
+    conversation = await begin(served)
+    assert (await send(served, conversation, pdf())).status == 200
+    one = served.chat.ports.catalogue()
+    assert isinstance(one, OneModel)
+    one.unsupported = ChatError(Code.INVALID_REQUEST, "It takes no files.", param="messages[2].content")
+
+    refused = await send(served, conversation, pdf())
+    assert (refused.status, refused.json()["param"]) == (400, "attachments")
+    later = await ask(served.app, post(f"{BASE}/{conversation}/messages", {"content": "And?"}))
+    assert (later.status, later.json()["message"], "param" in later.json()) == (400, "It takes no files.", False)
+    assert len((await ask(served.app, get(f"{BASE}/{conversation}"))).json()["messages"]) == 2
+    assert len(provider.asked) == 1
 
 
 @pytest.mark.parametrize("stated", ["", "image/jpg", "IMAGE/JPEG; q=1", "application/octet-stream"])
@@ -112,9 +150,9 @@ LARGE: Final = PNG + bytes(Attachments().max_bytes)
 @pytest.mark.parametrize(
     ("attachment", "param", "words"),
     [
-        (attached(b"<svg/>", "image/svg+xml"), "attachments[1].url", "send one of these"),
-        (attached(b"MZ" + bytes(60), "image/png"), "attachments[1].url", "send one of these"),
-        (attached(b"", "image/png"), "attachments[1].url", "send one of these"),
+        (attached(b"<svg/>", "image/svg+xml"), "attachments[1].url", "send one"),
+        (attached(b"MZ" + bytes(60), "image/png"), "attachments[1].url", "send one"),
+        (attached(b"", "image/png"), "attachments[1].url", "send one"),
         (attached(JPEG, "image/png"), "attachments[1].url", "the data is image/jpeg; state image/jpeg"),
         (attached(PNG, media_type="image/gif"), "attachments[1].media_type", "state image/png"),
         (attached(PNG, "text/html"), "attachments[1].url", "state image/png"),
@@ -129,6 +167,11 @@ LARGE: Final = PNG + bytes(Attachments().max_bytes)
         ({"type": "image"}, "attachments[1].url", "Missing"),
         ({"type": "video", "url": url(PNG)}, "attachments[1].type", "video"),
         (attached(size=1), "attachments[1].size", "Remove it"),
+        (attached(name="a.png"), "attachments[1].name", "only a file has a name"),
+        (attached(type="file"), "attachments[1].url", "not a PDF; send one"),
+        (attached(PDF, "application/pdf"), "attachments[1].url", "send one"),
+        (pdf("text/plain"), "attachments[1].url", "state application/pdf"),
+        (pdf(name="a\nb"), "attachments[1].name", "printable"),
     ],
 )
 async def test_what_cannot_be_attached_is_refused_by_its_field(attachment: Any, param: str, words: str) -> None:  # noqa: ANN401
@@ -208,7 +251,7 @@ async def test_what_is_at_an_address_is_fetched_once_and_kept(scheme: str) -> No
         ("too large", 400, "invalid_request", "(conversations.attachments.maxBytes)"),
         ("unavailable", 502, "attachment_unavailable", "Retry later, or send a data URL"),
         ("busy", 502, "attachment_unavailable", "cannot be fetched now"),
-        (Downloaded("image/png", b"<html>"), 400, "invalid_request", "send one of these"),
+        (Downloaded("image/png", b"<html>"), 400, "invalid_request", "send one"),
         (Downloaded("text/html", PNG), 400, "invalid_request", "state image/png"),
     ],
 )

@@ -13,12 +13,15 @@ import msgspec
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Signature
-from chatfleet_api.domain.request import CustomToolCall, ImagePart, Message, MessageToolCall, TextPart
+from chatfleet_api.domain.request import ContentPart, CustomToolCall, FilePart, Message, MessageToolCall, TextPart
+from chatfleet_api.providers.files import data_of
 from chatfleet_api.providers.images import movable
 from chatfleet_api.providers.vendors.anthropic.images import image
 
 if TYPE_CHECKING:
     from chatfleet_api.providers.vendors.anthropic.sdk_types import (
+        Base64PDFSourceParam,
+        DocumentBlockParam,
         ImageBlockParam,
         MessageParam,
         RedactedThinkingBlockParam,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     Block: TypeAlias = (
         TextBlockParam
         | ImageBlockParam
+        | DocumentBlockParam
         | ToolUseBlockParam
         | ToolResultBlockParam
         | ThinkingBlockParam
@@ -181,20 +185,24 @@ class _Calls:
         ]
 
 
-def _visible(message: Message) -> list[TextPart | ImagePart]:
+def _visible(message: Message) -> list[ContentPart]:
     """Return the parts without texts that are white space alone."""
     content = message.content or []
     parts = [TextPart(content)] if isinstance(content, str) else content
     return [part for part in parts if not (isinstance(part, TextPart) and not part.text.strip())]
 
 
-def _parts(message: Message, where: str) -> "list[TextBlockParam | ImageBlockParam]":
-    return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, TextPart)
-        else image(part.image_url.url, f"{where}.content")
-        for part in _visible(message)
-    ]
+def _parts(message: Message, where: str) -> "list[TextBlockParam | ImageBlockParam | DocumentBlockParam]":
+    return [_part(part, f"{where}.content") for part in _visible(message)]
+
+
+def _part(part: ContentPart, where: str) -> "TextBlockParam | ImageBlockParam | DocumentBlockParam":
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, FilePart):
+        source: Base64PDFSourceParam = {"type": "base64", "media_type": "application/pdf", "data": data_of(part)}
+        return {"type": "document", "source": source, "title": part.file.filename}
+    return image(part.image_url.url, where)
 
 
 def _custom(where: str) -> ChatError:

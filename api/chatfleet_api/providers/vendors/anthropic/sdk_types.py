@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from anthropic.types import (
+        Base64PDFSourceParam,
         CacheControlEphemeralParam,
+        DocumentBlockParam,
         ImageBlockParam,
         MessageParam,
         OutputConfigParam,
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
     __all__ = (
+        "Base64PDFSourceParam",
         "CacheControlEphemeralParam",
+        "DocumentBlockParam",
         "ImageBlockParam",
         "MessageCreateParamsStreaming",
         "MessageParam",

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import CHAT, ChatRequest, Message, TextPart
+from chatfleet_api.providers.files import document_name
 from chatfleet_api.providers.own_dialect import sent_in
 
 Documents: TypeAlias = Mapping[str, dict[str, Any]]
@@ -34,8 +35,6 @@ _FORMATS: Final = {
     "text/markdown": "md",
 }
 _ROLES: Final = ("user", "tool")
-_UNNAMED: Final = "document"
-_LONGEST_NAME: Final = 150
 
 _messages: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -107,9 +106,7 @@ def _block(file: _File, where: str, number: int) -> dict[str, Any]:
         b64decode(data, validate=True)
     except ValueError as error:
         raise _refused(where, "is not base64; send data:application/pdf;base64,DATA") from error
-    name = " ".join(re.sub(r"[^A-Za-z0-9()\[\]-]+", " ", stem).split())[:_LONGEST_NAME] or _UNNAMED
-    numbered = f"{name} {number + 1}" if number else name  # Converse refuses two of the same name
-    return {"document": {"format": kind, "name": numbered, "source": {"bytes": data}}}
+    return {"document": {"format": kind, "name": document_name(stem, number), "source": {"bytes": data}}}
 
 
 def _refused(where: str, what: str) -> ChatError:

@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from chatfleet_api.domain.request import ImagePart, Message, TextPart
+from chatfleet_api.domain.request import ContentPart, ImagePart, Message
+from chatfleet_api.providers.files import require_no_files
 from chatfleet_api.providers.images import moved
 
 MAX_ID: Final = 40
@@ -16,8 +17,11 @@ MAX_ID: Final = 40
 def conversation(messages: Sequence[Message], *, has_original: bool = False) -> list[Message]:
     """Return the messages, with images of users alone, and with ids of tool calls that OpenAI takes.
 
-    Where images have no `detail` `original`, it is `high`, the nearest.
+    Where images have no `detail` `original`, it is `high`, the nearest, and there are no files: raises
+    `ChatError(INVALID_REQUEST)`.
     """
+    if not has_original:
+        require_no_files(messages)
     short = [_with_short_ids(replace(each, thoughts=None) if each.thoughts else each) for each in messages]
     placed = moved(short, ("user",))
     return placed if has_original else [_without_original(message) for message in placed]
@@ -44,7 +48,7 @@ def _without_original(message: Message) -> Message:
     return replace(message, content=[_with_known_detail(part) for part in message.content])
 
 
-def _with_known_detail(part: TextPart | ImagePart) -> TextPart | ImagePart:
-    if isinstance(part, TextPart) or part.image_url.detail != "original":
+def _with_known_detail(part: ContentPart) -> ContentPart:
+    if not isinstance(part, ImagePart) or part.image_url.detail != "original":
         return part
     return ImagePart(replace(part.image_url, detail="high"))

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from chatfleet_api.domain.request import AnyToolCall, CustomToolCall, ImagePart, Message, Role, TextPart
+from chatfleet_api.domain.request import AnyToolCall, ContentPart, CustomToolCall, FilePart, Message, Role, TextPart
+from chatfleet_api.providers.files import require_no_files
 from chatfleet_api.providers.images import moved
 from chatfleet_api.providers.vendors.openai.conversation import short_id
 
@@ -20,14 +21,20 @@ class Takes(NamedTuple):
     """Whether prompt caches have a key."""
     original: bool = True
     """Whether images may have the `detail` `original`; else it is `high`, the nearest."""
+    files: bool = True
 
 
 OPENAI: Final = Takes()
-IMITATION: Final = Takes(("user",), developers=False, cache_key=False, original=False)
+IMITATION: Final = Takes(("user",), developers=False, cache_key=False, original=False, files=False)
 
 
 def items_of(messages: Sequence[Message], takes: Takes) -> list[Item]:
-    """Return the items: a message may become several, its text and each of its tool calls."""
+    """Return the items: a message may become several, its text and each of its tool calls.
+
+    Raises `ChatError(INVALID_REQUEST)` for a file where there may be none.
+    """
+    if not takes.files:
+        require_no_files(messages)
     calls = (call for message in messages for call in message.tool_calls or ())
     custom = frozenset(call.id for call in calls if isinstance(call, CustomToolCall))
     return [item for message in moved(messages, takes.images) for item in _items(message, takes, custom)]
@@ -58,21 +65,23 @@ def _call(call: AnyToolCall) -> Item:
     return item | {"name": function.name, "arguments": function.arguments}
 
 
-def _text(content: str | list[TextPart | ImagePart] | None) -> str:
+def _text(content: str | list[ContentPart] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "".join(part.text for part in content if isinstance(part, TextPart))
 
 
-def _content(content: str | list[TextPart | ImagePart] | None, takes: Takes) -> str | list[Item]:
+def _content(content: str | list[ContentPart] | None, takes: Takes) -> str | list[Item]:
     if content is None or isinstance(content, str):
         return content or ""
     return [_part(part, takes) for part in content]
 
 
-def _part(part: TextPart | ImagePart, takes: Takes) -> Item:
+def _part(part: ContentPart, takes: Takes) -> Item:
     if isinstance(part, TextPart):
         return {"type": "input_text", "text": part.text}
+    if isinstance(part, FilePart):
+        return {"type": "input_file", "filename": part.file.filename, "file_data": part.file.file_data}
     detail = part.image_url.detail or "auto"
     if detail == "original" and not takes.original:
         detail = "high"

@@ -13,6 +13,7 @@ import msgspec
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import (
     AnyToolCall,
+    ContentPart,
     Function,
     ImagePart,
     ImageURL,
@@ -97,7 +98,7 @@ class Conversation:
 
     def _question(self, blocks: Sequence[Block], where: str) -> Iterator[Message]:
         """Yield the results of tools, which follow their calls, and what the user wrote."""
-        parts: list[TextPart | ImagePart] = []
+        parts: list[ContentPart] = []
         for kind, block, place in self._known(blocks, where, ("text", "image", "tool_result")):
             if kind != "tool_result":
                 parts += self._part(kind, block, place)
@@ -108,7 +109,7 @@ class Conversation:
 
     def _result(self, block: Block, where: str) -> Message:
         content = block.get("content") or ""
-        found: list[TextPart | ImagePart] = [TextPart("Error:")] if block.get("is_error") else []
+        found: list[ContentPart] = [TextPart("Error:")] if block.get("is_error") else []
         found += self._found(content, f"{where}.content") if isinstance(content, list) else [TextPart(str(content))]
         texts = [part.text for part in found if isinstance(part, TextPart)]
         ident = str(block.get("tool_use_id", ""))
@@ -128,12 +129,12 @@ class Conversation:
                     self._beyond.add(f"{place}.{name}")
             yield kind, block, place
 
-    def _found(self, blocks: Sequence[Block], where: str) -> list[TextPart | ImagePart]:
+    def _found(self, blocks: Sequence[Block], where: str) -> list[ContentPart]:
         """Return what a tool has returned."""
         known = self._known(blocks, where, ("text", "image", "tool_reference"))
         return [part for kind, block, place in known for part in self._part(kind, block, place)]
 
-    def _part(self, kind: str, block: Block, where: str) -> list[TextPart | ImagePart]:
+    def _part(self, kind: str, block: Block, where: str) -> list[ContentPart]:
         if kind == "text":
             return [TextPart(str(block.get("text", "")))]
         if kind == "tool_reference":

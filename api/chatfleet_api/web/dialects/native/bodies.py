@@ -69,8 +69,8 @@ class MessageBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message of a conversation; `parent_id` is the message that it follows, `null` for a first one.
 
     `citations` are the chunks of documents that the model was given for it, and `retrieval` is `by_words` when these
-    were not looked for by meaning, `unavailable` when the answer is without documents. `attachments` are its images,
-    `requires_action` the calls that it has paused for, as long as they are not decided.
+    were not looked for by meaning, `unavailable` when the answer is without documents. `attachments` are its images
+    and files, `requires_action` the calls that it has paused for, as long as they are not decided.
     """
 
     id: str

@@ -15,6 +15,7 @@ from chatfleet_api.domain.request import (
     CHAT,
     AnyToolCall,
     ChatRequest,
+    ContentPart,
     Function,
     ImagePart,
     ImageURL,
@@ -139,13 +140,13 @@ def _message(message: ChatMessage, param: str) -> Message:
 
 def _content(
     content: str | list[TextContent | ImageContent | RefusalPart] | None,
-) -> str | list[TextPart | ImagePart] | None:
+) -> str | list[ContentPart] | None:
     if not isinstance(content, list):
         return content
     return [_part(part) for part in content]
 
 
-def _part(part: TextContent | ImageContent | RefusalPart) -> TextPart | ImagePart:
+def _part(part: TextContent | ImageContent | RefusalPart) -> ContentPart:
     if isinstance(part, ImageContent):
         return ImagePart(ImageURL(part.image_url.url, part.image_url.detail))
     return TextPart(part.refusal if isinstance(part, RefusalPart) else part.text)
