@@ -32,7 +32,15 @@ from chatfleet_api.domain.events import (
     ToolCall,
 )
 from chatfleet_api.domain.quota import Held
-from chatfleet_api.domain.request import ChatRequest, Function, Message, MessageToolCall, Sent, Untranslated
+from chatfleet_api.domain.request import (
+    ChatRequest,
+    DecidedStep,
+    Function,
+    Message,
+    MessageToolCall,
+    Sent,
+    Untranslated,
+)
 from chatfleet_api.domain.tools import MAX_NAME, ServerTool, ToolUse
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.pod.metrics import Meter
@@ -346,3 +354,33 @@ def test_a_budget_reserves_what_the_agents_may_cost_that_are_reached(handoffs: t
     agents = RuntimeAgents(supervisor=RuntimeSupervisor(model="clerk"), members=team)
     book = PriceBook.of(local().model_copy(update={"models": models, "agents": agents}))
     assert book.most("agent:billing", 1_000_000, 0, EPOCH) == Decimal(most)
+
+
+class Ledger:
+    """A tool server whose one tool needs approval, for every model."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def tool_use(self, model: str) -> ToolUse | None:
+        return ToolUse(("t",), 8) if model else None
+
+    async def tools(self, servers: Sequence[str]) -> Sequence[ServerTool]:
+        return [ServerTool("t__create", each, "create", "Create.", {}, needs_approval=True) for each in servers]
+
+    async def call(self, call: ServerToolCall) -> ServerToolResult:
+        self.calls.append(call.id)
+        return ServerToolResult(call.id, "made")
+
+
+async def test_an_approved_call_is_made_by_the_agent_that_has_paused_and_not_again_after_a_hand_over() -> None:
+    clerk, engineer = InTurn([*moves("technical"), CALLS]), InTurn([*text("Fixed."), STOP])
+    models, ledger = catalogue(clerk, engineer, BILLING, TECHNICAL), Ledger()
+    decided = DecidedStep((ServerToolCall(2, "c9", "t__create", "t", "create", "{}", approval="mcpar_1"),))
+    steps = ToolSteps(fixed(ledger), ledger)
+    events = await answered(models, replace(ASKED, decided=decided), steps=steps)
+
+    assert ledger.calls == ["c9"]
+    assert [event.name for event in events if isinstance(event, Agent)] == ["billing", "technical"]
+    assert [role for role, _ in shape(engineer.asked[0])] == ["system", "user", *("assistant", "tool") * 2]
+    assert isinstance(events[-1], Complete)
