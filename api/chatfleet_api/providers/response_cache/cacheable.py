@@ -30,7 +30,7 @@ Fields: TypeAlias = dict[str, Any]
 def is_cacheable(request: ChatRequest) -> bool:
     """Return whether a request, apart from its client's own words, wants one answer and calls no tool."""
     is_deterministic = request.temperature == 0 or request.seed is not None
-    return is_deterministic and not (request.tools or request.continues)
+    return is_deterministic and not (request.tools or request.continues or request.decided)
 
 
 def has_parameters_alone(request: ChatRequest, fields: Fields) -> bool:

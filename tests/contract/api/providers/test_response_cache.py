@@ -6,13 +6,14 @@ import pytest
 import redis.asyncio
 from uuid_utils import uuid7
 
-from chatfleet_api.providers.response_cache.script import OVERHEAD, SWEPT
+from chatfleet_api.providers.response_cache.script import KEEP, OVERHEAD, SWEPT
 from chatfleet_api.providers.response_cache.store import CacheState, Found, Place, RedisAnswers, cache_keys
 from chatfleet_api.redis.client import RedisClient, open_redis
 from harness.polling import eventually_async
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 MOST = 1_000_000
+AT_ONCE = 100
 
 
 @pytest.fixture(params=[*TOPOLOGIES, *RESTRICTED])
@@ -93,8 +94,11 @@ async def test_those_of_a_tenant_or_a_model_are_removed_and_no_others(client: Re
 
 async def test_more_answers_than_one_step_looks_at_are_all_removed(alone: RedisClient) -> None:
     answers, number = RedisAnswers(alone), 2 * SWEPT + 1
-    for count in range(number):
-        await keep(answers, Place("ab"[count % 2], "m", str(count)), most=10 * MOST)
+    keys = cache_keys(alone)
+    places = [Place("ab"[count % 2], "m", str(count)) for count in range(number)]
+    steps = [("EVAL", KEEP, len(keys), *keys, place.field, b"answer", 60_000, 10 * MOST) for place in places]
+    for at in range(0, number, AT_ONCE):
+        await alone.call_all(steps[at : at + AT_ONCE])
     assert await answers.clear(tenant="a") == SWEPT + 1
     assert (await answers.state(ttl_seconds=60)).entries == SWEPT
     assert await answers.clear() == SWEPT

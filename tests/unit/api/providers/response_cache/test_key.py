@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -83,7 +83,7 @@ OTHER_TERMS: Final[dict[str, Any]] = {
     "keeps_thoughts": True,
 }
 """Another value of each field of a request in the common terms."""
-DECIDE: Final = {"temperature", "tools", "continues"}
+DECIDE: Final = {"temperature", "tools", "continues", "decided"}
 """Fields by which a request can be cached, or not."""
 APART: Final = {"sent", "affinity", "routing"}
 
@@ -105,12 +105,14 @@ def sent(fields: dict[str, Any]) -> ChatRequest:
     return replace(COMMON, sent=Sent(CHAT, msgspec.Raw(json.dumps(fields).encode()), 1))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from([None, 1, "\t"]))
 def test_neither_the_order_of_names_nor_white_space_is_in_the_key(order: random.Random, indent: int | None) -> None:
     raw = json.dumps(shuffled(BODY, order), indent=indent).encode()
     assert cache_key("shop", MARK, read_completion(raw).request) == key(BODY) is not None
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.sampled_from(["metadata", "logit_bias", "text", "input", "thinking"]), JSON), JSON)
 def test_any_other_value_of_any_field_is_another_key(fields: dict[str, JSONValue], other: JSONValue) -> None:
     keys = {cache_key("shop", MARK, sent(fields))}
