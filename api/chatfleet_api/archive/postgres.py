@@ -20,6 +20,8 @@ T = TypeVar("T")
 MAX_CONNECTIONS: Final = 20
 """Of one pod; each keeps one open, so that a large fleet does not use up the server's."""
 WAIT_SECONDS: Final = 5.0
+SILENT_SECONDS: Final = 10.0
+"""Without an answer to a check, after which PostgreSQL counts as down."""
 WRITE_SECONDS: Final = 10
 """Longest that one statement of the writer may take."""
 READ_SECONDS: Final = 3
@@ -53,10 +55,10 @@ class PostgresArchive:
     async def check(self) -> None:
         """Return when PostgreSQL answers; raises `UnavailableError`, also when it is silent."""
         try:
-            await _answered(self._check(), WAIT_SECONDS)
+            await _answered(self._check(), SILENT_SECONDS)
         except TimeoutError as error:
             await self.aclose()
-            raise UnavailableError(_silent(WAIT_SECONDS)) from error
+            raise UnavailableError(_silent(SILENT_SECONDS)) from error
 
     async def begin_term(self) -> int:
         """Make the schema current, and return the number of a new term, after which no earlier writer writes.

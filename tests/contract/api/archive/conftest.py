@@ -6,6 +6,7 @@ import pytest
 from uuid_utils import uuid7
 
 from chatfleet_api.archive import keeper as keeping
+from chatfleet_api.archive import postgres
 from chatfleet_api.redis.client import RedisClient, open_redis
 from harness.redis.topologies import Topologies
 
@@ -28,3 +29,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(keeping, "CHECK_SECONDS", 0.2)
     monkeypatch.setattr(keeping, "MAX_RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(postgres, "READ_SECONDS", 30)  # a busy machine is not a silent PostgreSQL
+    monkeypatch.setattr(postgres, "SILENT_SECONDS", 60)
+    monkeypatch.setattr(postgres, "WAIT_SECONDS", 2)  # for which the pool waits where nothing listens

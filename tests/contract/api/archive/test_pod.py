@@ -72,8 +72,9 @@ def test_what_a_client_did_is_archived_and_read_from_there_until_it_is_deleted(
         eventually(lambda: pod.health("/health").json.get("archive") == {"state": "up"})
         before, listed = read(pod, conversation), fetch(f"{pod.url}/api/v1/conversations").json
         expire(redis_url, conversation)
-        assert [(each.status, each.body) for each in read(pod, conversation)] == [(200, each.body) for each in before]
-        assert fetch(f"{pod.url}/api/v1/conversations").json == listed
+        expected = [(200, each.body) for each in before]
+        eventually(lambda: [(each.status, each.body) for each in read(pod, conversation)] == expected)
+        eventually(lambda: fetch(f"{pod.url}/api/v1/conversations").json == listed)
         reader.say(pod, path, content="go on")
         assert [each["content"] for each in fetch(f"{pod.url}{path}/messages").json["messages"][::2]] == ["hi", "go on"]
         eventually(lambda: len(rows(url)) == 4)
@@ -92,5 +93,5 @@ def test_what_a_client_did_is_archived_and_read_from_there_until_it_is_deleted(
         assert len(rows(url)) == 4
         (tmp_path / "postgres").write_text(url)
         eventually(lambda: not rows(url))
-        assert {each.status for each in read(pod, conversation)} == {404}
-        assert fetch(f"{pod.url}/api/v1/conversations").json == {**listed, "conversations": []}
+        eventually(lambda: {each.status for each in read(pod, conversation)} == {404})
+        eventually(lambda: fetch(f"{pod.url}/api/v1/conversations").json == {**listed, "conversations": []})

@@ -161,17 +161,17 @@ def _retitled(known: Conversation) -> Conversation:
 async def test_pods_that_go_on_with_it_at_the_same_time_load_it_once_and_lose_nothing(
     client: RedisClient, postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    shop = Shop(client, postgres.database(), tmp_path, settling=1)
+    shop = Shop(client, postgres.database(), tmp_path, settling=2)
     conversation = await shop.conversation()
-    said = [message(f"number {number}") for number in range(1200)]
+    said = [message(f"number {number}") for number in range(1010)]
     await shop.say(conversation, *said)
-    new = [message(f"new {number}") for number in range(12)]
+    new = [message(f"new {number}") for number in range(6)]
     async with shop.pod():
         await shop.expire(conversation)
         await asyncio.gather(*(shop.say(conversation, each) for each in new))
         found = await shop.sessions.messages("acme", conversation)
-        assert list(found[:1200]) == said
-        assert sorted(each.content for each in found[1200:]) == sorted(each.content for each in new)
+        assert list(found[:1010]) == said
+        assert sorted(each.content for each in found[1010:]) == sorted(each.content for each in new)
         await shop.expire(conversation)
         assert await shop.sessions.messages("acme", conversation) == found
 
@@ -288,7 +288,7 @@ async def test_a_silent_postgresql_delays_a_reader_for_a_bounded_time_and_then_n
     single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_of_postgres, "READ_SECONDS", 1)
-    monkeypatch.setattr(archive_of_postgres, "WAIT_SECONDS", 2)
+    monkeypatch.setattr(archive_of_postgres, "SILENT_SECONDS", 2)
     async with Proxy(postgres.port) as proxy:
         url = urlsplit(postgres.database())
         shop = Shop(single, url._replace(netloc=f"{SUPERUSER}@{LOOPBACK}:{proxy.port}").geturl(), tmp_path)
