@@ -42,13 +42,16 @@ class UserWebhooks:
             raise ChatError(Code.NOT_FOUND, "You have no webhook.")
         return found
 
-    async def put(self, principal: Principal, url: str) -> UserWebhook:
-        """Store the webhook of the caller, with a new secret."""
+    async def put(self, principal: Principal, url: str, *, inactive_after: int | None = None) -> UserWebhook:
+        """Store the webhook of the caller, with a new secret.
+
+        `inactive_after`: seconds without the caller after which it is notified of an answer; None: of each answer.
+        """
         store, owner = self._of(principal)
         if problem := self._problem_of(url):
             raise ChatError(Code.INVALID_REQUEST, f"Invalid value for 'url': {problem}.", param="url")
         secret = PREFIX + base64.b64encode(self._random_bytes(SECRET_BYTES)).decode()
-        made = UserWebhook(url, secret, self._now().isoformat(timespec="milliseconds"))
+        made = UserWebhook(url, secret, self._now().isoformat(timespec="milliseconds"), inactive_after)
         if not await store.put(owner, made):
             message = f"The ChatDeployment has {MAX_USERS} webhooks of users, and takes no more."
             raise ChatError(Code.INVALID_REQUEST, message)

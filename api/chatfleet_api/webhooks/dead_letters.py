@@ -8,8 +8,8 @@ import msgspec
 
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
-from chatfleet_api.webhooks.event import QueuedEvent
-from chatfleet_api.webhooks.queue import KEPT_SECONDS, MAX_QUEUED, USERS, webhook_keys
+from chatfleet_api.webhooks.event import USERS, QueuedEvent
+from chatfleet_api.webhooks.queue import KEPT_SECONDS, MAX_QUEUED, webhook_keys
 from chatfleet_contract.runtime import RuntimeConfig
 
 BATCH: Final = 100

@@ -9,6 +9,8 @@ import msgspec
 from chatfleet_contract.runtime import RuntimeWebhook
 from chatfleet_contract.spec.webhooks import WebhookEvent
 
+USERS: Final = "@users"
+"""Name of the queue of the webhooks of users: no webhook of the resource can have it."""
 MAX_CONTENT: Final = 16_384
 """Characters of an answer that are sent, so that a full queue has a bound."""
 ENDS: Final = frozenset({WebhookEvent.STREAM_COMPLETE, WebhookEvent.RUN_INTERRUPTED})
@@ -47,7 +49,10 @@ class Held(NamedTuple):
     owner: str
     """The user, as `owner_of` writes it."""
     entries: Sequence[tuple[str, int, str]]
-    """Name of the webhook, the seconds for which the user is to be inactive, and the event as its queue has it."""
+    """Name of the webhook, the seconds for which the user is to be inactive, and the event as its queue has it.
+
+    For the user's own webhook, the user has set these seconds.
+    """
 
 
 class Notice(NamedTuple):
@@ -75,17 +80,19 @@ def notice_of(
         if event.kind in webhook.events
     ]
     own = (event.owner, _queued(event, account, content=False)) if users and event.owner else None
-    held = _held(event, webhooks, account) if left and event.owner and event.kind in ENDS else None
+    held = _held(event, webhooks, account, users=users) if left and event.owner and event.kind in ENDS else None
     return Notice(event.id, event.group, entries, own, held) if entries or own or held else None
 
 
-def _held(event: HookEvent, webhooks: Sequence[RuntimeWebhook], account: str) -> Held | None:
+def _held(event: HookEvent, webhooks: Sequence[RuntimeWebhook], account: str, *, users: bool) -> Held | None:
     inactive = event._replace(kind=WebhookEvent.USER_INACTIVE)
     entries = [
         (webhook.name, webhook.inactive_after, _queued(inactive, account, content=webhook.content))
         for webhook in webhooks
         if WebhookEvent.USER_INACTIVE in webhook.events
     ]
+    if users:
+        entries.append((USERS, 0, _queued(inactive, account, content=False)))
     return Held(event.owner, entries) if entries else None
 
 

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from chatfleet_api.redis.client import RedisClient
-from chatfleet_api.webhooks.event import Held
+from chatfleet_api.webhooks.event import USERS, Held
 
 MAX_HELD: Final = 10_000
 """Events that are held; further ones are dropped."""
@@ -52,8 +52,17 @@ HOLDING: Final = (
     _NOW
     + _KEEP
     + """
-local function hold(due, held, id, group, what)
-  local user, slack, hooks = unpack(what)
+local function hold(due, held, id, group, what, wait)
+  local user, slack, named = unpack(what)
+  local hooks = {}
+  for _, hook in ipairs(named) do
+    if hook[1] ~= 'USERS' then
+      hooks[#hooks + 1] = hook
+    elseif wait then
+      hooks[#hooks + 1] = {hook[1], wait * 1000, hook[3]}
+    end
+  end
+  if #hooks == 0 then return end
   local known = redis.call('HGET', held, user)
   local events = known and cmsgpack.unpack(known) or {}
   for _, each in ipairs(events) do
@@ -64,11 +73,15 @@ local function hold(due, held, id, group, what)
   events[#events + 1] = {id, group, string.format('%.0f', now - slack), hooks}
   keep(due, held, user, events, now + SETTLE_MS, #events - 1)
 end
-""".replace("MAX_OF_USER", str(MAX_HELD_OF_USER))
+""".replace("USERS", USERS)
+    .replace("MAX_OF_USER", str(MAX_HELD_OF_USER))
     .replace("MAX_HELD", str(MAX_HELD))
     .replace("SETTLE_MS", str(SETTLE_MS))
 )
-"""Defines `hold`, which holds an event of an answer that ends now; `slack`: it may have ended so much earlier (ms)."""
+"""Defines `hold`, which holds an event of an answer that ends now; `slack`: it may have ended so much earlier (ms).
+
+`wait`: the seconds after which the user of the answer has its own webhook notified, if it has one for that.
+"""
 
 SEEN: Final = (
     _NOW
@@ -122,7 +135,11 @@ for _, event in ipairs(events) do
       hooks[#hooks + 1] = hook
       next_at = math.min(next_at or at, at)
     elseif names[hook[1]] then
-      notify(names[hook[1]], {id, group, {hook[3]}, false})
+      if hook[1] == 'USERS' then
+        notify(names[hook[1]], {id, group, {}, user, hook[3], true})
+      else
+        notify(names[hook[1]], {id, group, {hook[3]}, false})
+      end
       released[id] = hook[3]
     end
   end
@@ -132,7 +149,7 @@ keep(due, held, user, rest, next_at or now, #events)
 local reply = {}
 for _, entry in pairs(released) do reply[#reply + 1] = entry end
 return reply
-""".replace("SETTLE_MS", str(SETTLE_MS))
+""".replace("SETTLE_MS", str(SETTLE_MS)).replace("USERS", USERS)
 """Queues what is due of a user, and returns an entry of each event that it has queued.
 
 Keys: the lease, `due`, `held`, `seen` of the user, then the queue and the events of each webhook. Arguments: who has

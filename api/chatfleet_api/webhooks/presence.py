@@ -13,7 +13,7 @@ from chatfleet_api.webhooks.event import owner_of
 from chatfleet_api.webhooks.inactive_users import waits_for_users
 from chatfleet_api.webhooks.inactivity import note_seen
 from chatfleet_contract.runtime import RuntimeConfig
-from chatfleet_contract.spec.webhooks import WebhookEvent
+from chatfleet_contract.spec.webhooks import LEAST_SECONDS, MOST_SECONDS, WebhookEvent
 
 GATHER_SECONDS: Final = 0.25
 """In which users gather for one command."""
@@ -42,8 +42,8 @@ class UserPresence:
         self._writer = BackgroundWriter(self._write, self._lost, delay=GATHER_SECONDS)
 
     def wanted(self) -> bool:
-        """Return whether a webhook has the events of inactive users."""
-        return waits_for_users(self._config().webhooks)
+        """Return whether it matters who is present."""
+        return waits_for_users(self._config())
 
     def enter(self, tenant: str, user: str) -> None:
         """Note that a request of a user has begun."""
@@ -99,8 +99,9 @@ class UserPresence:
                     del self._seen[owner]
 
     def _waits(self) -> list[int]:
-        webhooks = self._config().webhooks
-        return [each.inactive_after for each in webhooks if WebhookEvent.USER_INACTIVE in each.events]
+        config = self._config()
+        waits = [each.inactive_after for each in config.webhooks if WebhookEvent.USER_INACTIVE in each.events]
+        return [*waits, LEAST_SECONDS, MOST_SECONDS] if config.conversations.user_webhooks else waits
 
     def _lost(self) -> None:
         logger.warning("Redis is unreachable: %d users were not noted as present", len(self._seen))

@@ -5,7 +5,8 @@
 - `webhook:<name>:events`: a hash of all these events by id, `#` (how many ever came) and `dropped` (how many found the
   queue full)
 - `webhook-sender`: the lease of the pod that sends
-- `webhook-users`: a hash of the webhooks of users, and `#`, how many there are
+- `webhook-users`: a hash of the webhooks of users, `#`, how many there are, and `wait:<user>`, the seconds after which
+  a user who has left has its webhook notified
 
 The webhooks of users have one queue, of the name `@users`, whose groups are the users: the events of each arrive in
 order. Its hash also has `n:<user>`, how many events of a user wait.
@@ -22,7 +23,7 @@ import msgspec
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.connect import Command
 from chatfleet_api.redis.lease import OURS
-from chatfleet_api.webhooks.event import Notice, QueuedEvent
+from chatfleet_api.webhooks.event import USERS, Notice, QueuedEvent
 from chatfleet_api.webhooks.inactivity import HOLDING, PackedHeld, held_keys, packed_held
 
 MAX_QUEUED: Final = 10_000
@@ -31,8 +32,6 @@ MAX_DEAD: Final = 1_000
 """Dead letters of one webhook; the oldest go first."""
 KEPT_SECONDS: Final = 30 * 24 * 3600
 """How long a queue is kept to which no event comes, such as that of a webhook that was removed."""
-USERS: Final = "@users"
-"""Name of the queue of the webhooks of users: no webhook of the resource can have it."""
 MAX_QUEUED_OF_USER: Final = 100
 """Events of one user that wait, so that a receiver that is down fills no queue of all users."""
 LATE_MS: Final = 2_000
@@ -58,8 +57,10 @@ local function notify(first, notice)
     redis.call('EXPIRE', events, KEPT_SECONDS)
   end
   local at = first + 2 * #entries
-  if held then hold(KEYS[at + (owner and 3 or 0)], KEYS[at + (owner and 4 or 1)], id .. '_inactive', group, held) end
-  if not owner then return end
+  local due, released = at + (owner and 3 or 0), held == true
+  local wait = owner and redis.call('HGET', KEYS[at + 2], 'wait:' .. owner)
+  if held and not released then hold(KEYS[due], KEYS[due + 1], id .. '_inactive', group, held, wait) end
+  if not owner or wait and not released then return end
   local queue, events, users = KEYS[at], KEYS[at + 1], KEYS[at + 2]
   if redis.call('HGET', users, owner) and not redis.call('HGET', events, id) then
     local waiting = redis.call('HINCRBY', events, 'n:' .. owner, 1)
@@ -81,7 +82,7 @@ end
 """Defines `notify`, which queues an event at pairs of keys, of which the first is number `first`.
 
 With a user it has three keys more: of the queue of the users, its events, and their webhooks. With what is held until
-its user is inactive it has two more, those of `hold`.
+its user is inactive it has two more, those of `hold`. With `true` in the place of that, it was held, and its user is.
 """
 NOTIFY: Final = NOTIFYING + "notify(1, cmsgpack.unpack(ARGV[1]))\n"
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from chatfleet_api.webhooks.queue import USERS, Member
+from chatfleet_api.webhooks.event import USERS
+from chatfleet_api.webhooks.queue import Member
 from chatfleet_api.webhooks.signing import NoSecretError, parse_secret, read_secrets
 from chatfleet_api.webhooks.user_webhook import UserWebhookStore
 from chatfleet_contract.runtime import RuntimeWebhook

@@ -62,7 +62,7 @@ class Sender:
             await self._deliveries.pop(name).aclose()
         self._tools.changed.clear()
         try:
-            await self._inactive.step(config.webhooks)
+            await self._inactive.step(config)
             for receiver in receivers:
                 if receiver.name not in self._deliveries:
                     queue = WebhookQueue(self._redis, receiver.name, self._tools.lease.owner)

@@ -14,6 +14,8 @@ class UserWebhook(msgspec.Struct, frozen=True):
     url: str
     secret: str
     created_at: str
+    inactive_after_seconds: int | None = None
+    """None: it gets the end of each answer; else those that its user was not there for, nor after them for so long."""
 
 
 class UserWebhookStore(Protocol):

@@ -16,10 +16,16 @@ if not redis.call('HGET', KEYS[1], ARGV[1]) then
   end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[1], 'wait:' .. ARGV[1], ARGV[3])
+else
+  redis.call('HDEL', KEYS[1], 'wait:' .. ARGV[1])
+end
 return 1
 """.replace("MAX_USERS", str(MAX_USERS))
 DELETE: Final = """
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], '#', -1) end
+redis.call('HDEL', KEYS[1], 'wait:' .. ARGV[1])
 return 1
 """
 
@@ -39,7 +45,8 @@ class RedisUserWebhooks:
 
     async def put(self, owner: str, webhook: UserWebhook) -> bool:
         """Store a webhook in the place of an older one; returns whether there was room."""
-        return bool(await self._redis.call("EVAL", PUT, 1, self._key, owner, _encode(webhook)))
+        wait = webhook.inactive_after_seconds or ""
+        return bool(await self._redis.call("EVAL", PUT, 1, self._key, owner, _encode(webhook), wait))
 
     async def delete(self, owner: str) -> None:
         await self._redis.call("EVAL", DELETE, 1, self._key, owner)

@@ -13,6 +13,8 @@ from chatfleet_contract.spec.urls import fetched_url_rules, port_rule
 MAX_WEBHOOKS: Final = 4
 INACTIVE_AFTER_SECONDS: Final = 300
 """The default."""
+LEAST_SECONDS: Final = 10
+MOST_SECONDS: Final = 3600
 
 
 class WebhookEvent(StrEnum):
@@ -69,7 +71,7 @@ class Webhook(Part):
         description="Secret with signing secrets (whsec_ and base64 of 24 to 64 bytes). Each signs, so that a second"
         " one makes a rotation possible. Pods follow changes within seconds."
     )
-    inactive_after_seconds: Annotated[int, Field(ge=10, le=3600)] | None = Field(
+    inactive_after_seconds: Annotated[int, Field(ge=LEAST_SECONDS, le=MOST_SECONDS)] | None = Field(
         default=None,
         description="How long the user of an answer must have no request and no open stream until `user_inactive` is"
         " sent. Default: 300.",

@@ -221,7 +221,12 @@ async def test_a_webhook_is_its_users(pods: Pods) -> None:
     assert (await of("bob", "GET")).status == 404
     assert (await of("bob", "DELETE")).status == 204
     shown = json.loads((await of("ann", "GET")).body)
-    assert shown == {"url": "https://ann.example/hook", "created_at": again["created_at"]}
+    kept = {"created_at": again["created_at"], "inactive_after_seconds": None}
+    assert shown == {"url": "https://ann.example/hook", **kept}
+    for seconds, status in ((9, 400), (60, 200)):
+        body = json.dumps({"url": "https://ann.example/hook", "inactive_after_seconds": seconds}).encode()
+        assert (await send(pod, "ann", Exchange("PUT", path, body=body, headers=JSON))).status == status
+    assert json.loads((await of("ann", "GET")).body)["inactive_after_seconds"] == 60
     assert {(await of("acme", method, "https://a.example")).status for method in ("PUT", "GET", "DELETE")} == {403}
     assert (await of("ann", "DELETE")).status == 204
     assert (await of("ann", "GET")).status == 404

@@ -5,15 +5,19 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 from uuid_utils import uuid7
 
+from chatfleet_api.pod.configuration import local
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.redis.lease import Lease
 from chatfleet_api.webhooks import inactive_users, queue
-from chatfleet_api.webhooks.event import Held, Notice
+from chatfleet_api.webhooks.event import USERS, Held, Notice
 from chatfleet_api.webhooks.inactive_users import InactiveUsers
 from chatfleet_api.webhooks.inactivity import MAX_HELD_OF_USER, SETTLE_MS, due_users, held_keys, note_seen
 from chatfleet_api.webhooks.queue import LATE_MS, WebhookQueue, notify_command, sender_key
+from chatfleet_api.webhooks.user_webhook import UserWebhook
+from chatfleet_api.webhooks.users import RedisUserWebhooks
 from chatfleet_contract.runtime import RuntimeWebhook
 from chatfleet_contract.spec.webhooks import WebhookEvent
 from harness.polling import eventually_async
@@ -21,6 +25,7 @@ from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
 ANN, BOB = "shop/ann", "other/ann"
 HOOK = RuntimeWebhook(name="crm", url="https://a.example", events=(WebhookEvent.USER_INACTIVE,), secrets_folder="/x")
+CONFIG = local().model_copy(update={"webhooks": (HOOK,)})
 
 
 @pytest.fixture(params=[*TOPOLOGIES, *RESTRICTED])
@@ -56,7 +61,7 @@ class Keeper:
     async def step(self) -> list[str]:
         """Release what is due; return the ids in the queue."""
         assert await Lease(self._client, sender_key(self._client), "one", clock=time.monotonic).hold()
-        await self._users.step([HOOK])
+        await self._users.step(CONFIG)
         return [each.id for each in (await WebhookQueue(self._client, "crm", "one").look()).first]
 
 
@@ -126,6 +131,45 @@ async def test_a_pod_without_the_lease_releases_nothing_and_what_has_no_webhook_
     await ended(client, "msg_2", hook="gone")
     assert await zombie.step() == []
     assert await Keeper(client).step() == ["msg_1_inactive"]
+    assert await is_empty(client)
+
+
+async def own_ends(client: RedisClient, ident: str, *, left: bool) -> None:
+    """End an answer of a user, who may have a webhook."""
+    entry = json.dumps({"at": "2026-01-02T00:00:00.000Z", "body": json.dumps({"data": {"run": ident}})})
+    held = Held(ANN, [(USERS, 0, entry)]) if left else None
+    await client.call(*notify_command(client, Notice(ident, "c", [], (ANN, entry), held)))
+
+
+async def own_queue(client: RedisClient) -> list[str]:
+    await Keeper(client).step()
+    return [each.id for each in (await WebhookQueue(client, USERS, "one").look()).first]
+
+
+async def test_the_webhook_of_a_user_has_each_end_or_only_those_that_the_user_has_left(client: RedisClient) -> None:
+    store = RedisUserWebhooks(client)
+    each = UserWebhook("https://ann.example/", "whsec_x", "")
+    await own_ends(client, "msg_1", left=True)
+    assert await own_queue(client) == []
+    await store.put(ANN, each)
+    await own_ends(client, "msg_2", left=True)
+    assert await own_queue(client) == ["msg_2"]
+    await store.put(ANN, replace(each, inactive_after_seconds=1))
+    await own_ends(client, "msg_3", left=False)
+    assert await own_queue(client) == ["msg_2"]
+    await note_seen(client, [(ANN, LATE_MS + 500)], keep_ms=60_000)
+    await own_ends(client, "msg_4", left=True)
+    assert await own_queue(client) == ["msg_2", "msg_4_inactive"]
+    await own_ends(client, "msg_5", left=True)
+    await note_seen(client, [(ANN, 0)], keep_ms=60_000)
+    await store.put(ANN, each)
+    await own_ends(client, "msg_6", left=True)
+    assert await own_queue(client) == ["msg_2", "msg_4_inactive", "msg_6"]
+    await store.put(ANN, replace(each, inactive_after_seconds=1))
+    await store.delete(ANN)
+    await store.put(ANN, each)
+    await own_ends(client, "msg_7", left=True)
+    assert (await own_queue(client))[-1] == "msg_7"
     assert await is_empty(client)
 
 

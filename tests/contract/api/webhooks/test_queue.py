@@ -15,8 +15,8 @@ from chatfleet_api.redis.lease import Lease
 from chatfleet_api.webhooks import dead_letters, users
 from chatfleet_api.webhooks import queue as queues
 from chatfleet_api.webhooks.dead_letters import DeadLetters
-from chatfleet_api.webhooks.event import Notice
-from chatfleet_api.webhooks.queue import USERS, Member, WebhookQueue, notify_command, sender_key
+from chatfleet_api.webhooks.event import USERS, Notice
+from chatfleet_api.webhooks.queue import Member, WebhookQueue, notify_command, sender_key
 from chatfleet_api.webhooks.user_webhook import MAX_USERS, UserWebhook
 from chatfleet_api.webhooks.users import RedisUserWebhooks
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
