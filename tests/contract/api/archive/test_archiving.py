@@ -1,14 +1,18 @@
 """Conversations of a real Redis in a real PostgreSQL: all of them, once, in order, whatever is killed."""
 
 import asyncio
+import json
+from base64 import b64encode
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from typing_extensions import override
 from uuid_utils import uuid7
 
@@ -23,6 +27,7 @@ from chatfleet_api.redis import lease as leases
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.lease import Lease
 from chatfleet_api.sessions.feedback import Feedback
+from chatfleet_api.sessions.keys import attachment_keys
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage, removed
 from chatfleet_contract.report import State
 from harness.pods.archived import NOW, TENANTS, TTL, Shop, message
@@ -88,6 +93,23 @@ async def test_what_is_removed_and_deleted_is_so_in_the_archive_and_usage_stays(
         await shop.archived()
     assert [row["content"] for row in shop.rows(MESSAGES) if str(row["conversation_id"]) == deleted] == ["new"]
     assert len(shop.rows("SELECT * FROM chatfleet.usage")) == 6
+
+
+async def test_an_image_is_archived_with_its_message_and_kept_in_redis_no_longer_than_that(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    image, conversation = b"GIF89a" + bytes(2000), await shop.conversation()
+    part = {"type": "input_image", "image_url": f"data:image/gif;base64,{b64encode(image).decode()}"}
+    said = replace(message("What is this?"), item=json.dumps({"role": "user", "content": [part]}))
+    await shop.say(conversation, said)
+    data, uses = attachment_keys(single, "acme", sha256(image).hexdigest())
+    assert await single.call("GET", data) == image
+    async with shop.pod():
+        await shop.archived()
+        (kept,) = shop.rows(MESSAGES)
+        assert kept["metadata"]["item"] == said.item
+    assert all([0 < await single.call("TTL", key) <= TTL for key in (data, uses)])
 
 
 class KilledLease(Lease):
