@@ -22,7 +22,8 @@ from harness.polling import eventually
 from harness.receiver import Receiver, receiving
 
 BASE: Final = "/api/v1/conversations"
-INACTIVE_SECONDS: Final = 6
+INACTIVE_SECONDS: Final = 10
+"""Longer than a busy machine needs for a request."""
 EVENTS: Final = (WebhookEvent.STREAM_COMPLETE, WebhookEvent.USER_INACTIVE)
 SENDER: Final = "chatfleet:{shop/support}:webhook-sender"
 
@@ -99,6 +100,7 @@ def reading(pod: ApiProcess, path: str) -> Iterator[None]:
 
 
 @pytest.mark.feature(43, 47)
+@pytest.mark.timeout(120)
 def test_users_who_return_to_any_pod_or_read_there_have_no_event(
     pods: dict[str, ApiProcess], receiver: Receiver
 ) -> None:
@@ -109,9 +111,9 @@ def test_users_who_return_to_any_pod_or_read_there_have_no_event(
         fetch(f"{two.url}{path}/messages")
         Reader().say(one, begun(one, "stays"))
         left_by(receiver, one, "leaves")
-        eventually(lambda: "leaves" in inactive(receiver))
+        eventually(lambda: "leaves" in inactive(receiver), seconds=50)
     left_by(receiver, two, "leaves too")
-    eventually(lambda: "leaves too" in inactive(receiver))
+    eventually(lambda: "leaves too" in inactive(receiver), seconds=50)
     assert inactive(receiver) == ["leaves", "leaves too"]
     completed, [event, _] = (
         [each for each in receiver.accepted if each.event["type"] == kind]
