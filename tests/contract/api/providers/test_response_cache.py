@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 from chatfleet_api.providers.response_cache.script import KEEP, OVERHEAD, SWEPT
 from chatfleet_api.providers.response_cache.store import CacheState, Found, Place, RedisAnswers, cache_keys
 from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.redis.connect import Command
 from harness.polling import eventually_async
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
@@ -96,7 +97,9 @@ async def test_more_answers_than_one_step_looks_at_are_all_removed(alone: RedisC
     answers, number = RedisAnswers(alone), 2 * SWEPT + 1
     keys = cache_keys(alone)
     places = [Place("ab"[count % 2], "m", str(count)) for count in range(number)]
-    steps = [("EVAL", KEEP, len(keys), *keys, place.field, b"answer", 60_000, 10 * MOST) for place in places]
+    steps: list[Command] = [
+        ("EVAL", KEEP, len(keys), *keys, place.field, b"answer", 60_000, 10 * MOST) for place in places
+    ]
     for at in range(0, number, AT_ONCE):
         await alone.call_all(steps[at : at + AT_ONCE])
     assert await answers.clear(tenant="a") == SWEPT + 1
