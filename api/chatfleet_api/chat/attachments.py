@@ -138,9 +138,9 @@ def has_files(request: ChatRequest) -> bool:
     return any(isinstance(part, FilePart) for content in contents for part in content)
 
 
-def own_field(asked: ChatRequest) -> str | None:
-    """Return the field of our own API for a file that `asked` has; None: it is of an earlier turn."""
-    return "attachments" if has_files(asked) else None
+def own_field(request: ChatRequest) -> str | None:
+    """Return the field of our own API for a file that `request` has; None: it is of an earlier turn."""
+    return "attachments" if has_files(request) else None
 
 
 def wrong(where: str, why: str) -> ChatError:
