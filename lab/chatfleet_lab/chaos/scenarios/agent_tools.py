@@ -19,11 +19,13 @@ from harness.redis.proxied import open_single
 from harness.upstream.mcp_server import mcp_server
 
 KILLS = {"short": 3, "long": 1_000}
-PODS = 3
+PODS = {"short": 3, "long": 8}
+AT_A_TIME = {"short": 1, "long": 2}
+"""Kills that go on beside each other, each until its pod is replaced."""
 AT_ONCE = 24
 """Answers."""
 BETWEEN = (0.2, 1.2)
-"""Seconds from the moment in which all pods run to the next kill."""
+"""Seconds from the moment in which a pod is replaced to the next kill."""
 CALL = (0.0, 1.2)
 """Seconds that a call takes."""
 ENDED = 90.0
@@ -47,24 +49,31 @@ async def play(trial: Trial) -> Findings:
                 tool_server=server.url,
                 server=trial.server_without("steps"),
             )
-            async with trial.fleet(settings, pods=PODS) as fleet:
+            async with trial.fleet(settings, pods=PODS[trial.size]) as fleet:
                 asking = _Asking(trial, found, fleet, session)
                 workers = [asyncio.create_task(asking.run()) for _ in range(AT_ONCE)]
-                await _kill_some(trial, found, fleet)
+                await _kill_pods(trial, found, fleet)
                 asking.is_over = True
                 await asyncio.gather(*workers)
         _judge(found, asking.ended, Counter(str(call["key"]) for call in server.ledger()))
     return found
 
 
-async def _kill_some(trial: Trial, found: Findings, fleet: Fleet) -> None:
-    for _ in range(KILLS[trial.size]):
-        await asyncio.sleep(trial.random.uniform(*BETWEEN))
-        pod = trial.random.choice(fleet.pods)
-        pod.program.kill()
-        fleet.pods.remove(pod)
-        found.count("pods killed")
-        await fleet.add()
+async def _kill_pods(trial: Trial, found: Findings, fleet: Fleet) -> None:
+    left = iter(range(KILLS[trial.size]))
+
+    async def one_by_one() -> None:
+        for _ in left:
+            await asyncio.sleep(trial.random.uniform(*BETWEEN))
+            pod = trial.random.choice(fleet.pods)
+            pod.program.kill()
+            fleet.pods.remove(pod)
+            found.count("pods killed")
+            await fleet.add()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_A_TIME[trial.size]):
+            group.create_task(one_by_one())
 
 
 @dataclass
