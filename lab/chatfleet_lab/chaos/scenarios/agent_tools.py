@@ -138,8 +138,8 @@ def _judge(found: Findings, ended: Mapping[tuple[str, str], Response | None], ca
         if response is None:
             continue
         if response["status"] == "failed":
-            named = "which may have been made" in response["error"]["message"]
-            found.count("answers interrupted, with their call named" if named else "answers failed otherwise")
+            shown = key in _shown_calls(response)
+            found.count("answers interrupted, with the call shown" if shown else "answers failed otherwise")
         if made and key not in _shown_calls(response):
             found.count("calls lost silently")
         if response["status"] == "completed" and not made:

@@ -15,6 +15,7 @@ from chatfleet_api.domain.events import Token, ToolCall
 from chatfleet_api.domain.request import (
     AnyToolCall,
     ChatRequest,
+    ContentPart,
     Function,
     ImagePart,
     ImageURL,
@@ -156,7 +157,7 @@ async def talk(catalogue: Catalogue, models: Sequence[str], urls: Sequence[str])
     messages = [Message("system", [TextPart("Be brief."), ImagePart(ImageURL(URLS[0]))])]
     for turn, model in enumerate(models):
         picture = ImagePart(ImageURL(urls[turn % len(urls)]))
-        contents: list[str | list[TextPart | ImagePart]] = ["", [picture], [TextPart("Drawn."), picture]]
+        contents: list[str | list[ContentPart]] = ["", [picture], [TextPart("Drawn."), picture]]
         results = itertools.cycle(contents)
         messages.append(Message("user", [TextPart("Look."), TextPart(" \n"), picture]))
         calls: list[AnyToolCall] | None = []

@@ -12,6 +12,7 @@ from chatfleet_api.domain.events import Signature, Thought
 from chatfleet_api.domain.request import (
     CHAT,
     ChatRequest,
+    ContentPart,
     Function,
     ImagePart,
     ImageURL,
@@ -227,7 +228,7 @@ def with_files(*files: dict[str, Any], role: str = "user") -> ChatRequest:
     parts = [{"type": "text", "text": "Read."}, *({"type": "file", "file": file} for file in files)]
     places = [f"messages[0].content[{index + 1}]" for index in range(len(files))]
     body_ = {"messages": [{"role": role, "content": parts}]}
-    content: list[TextPart | ImagePart] = [TextPart("Read."), *(TextPart("") for _ in files)]
+    content: list[ContentPart] = [TextPart("Read."), *(TextPart("") for _ in files)]
     message = Message("user" if role == "user" else "assistant", content)
     return asked(message, sent=as_sent(body_, *places))
 
@@ -286,7 +287,7 @@ def cached(model: str, *hints: dict[str, Any]) -> dict[str, Any]:
             {"role": "user", "content": [text | hint for text, hint in zip(texts, hints, strict=True)]},
         ],
     }
-    content: list[TextPart | ImagePart] = [TextPart(text["text"]) for text in texts]
+    content: list[ContentPart] = [TextPart(text["text"]) for text in texts]
     messages = (Message("system", [TextPart("Be brief.")]), Message("user", content))
     return sent(ChatRequest(model, messages, tools=(TOOL, TOOL), sent=as_sent(body_)))
 

@@ -10,6 +10,7 @@ from chatfleet_api.chat.items import joined
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import (
     CHAT,
+    ContentPart,
     CustomInput,
     CustomToolCall,
     Function,
@@ -45,7 +46,7 @@ def test_text_in_parts_is_one_text() -> None:
 
 @pytest.mark.parametrize("detail", [*DETAILS, None])
 def test_an_image_reaches_the_model_with_its_detail(detail: Literal["auto", "low", "high", "original"] | None) -> None:
-    parts: list[TextPart | ImagePart] = [TextPart("See: "), ImagePart(ImageURL(URL, detail))]
+    parts: list[ContentPart] = [TextPart("See: "), ImagePart(ImageURL(URL, detail))]
     assert messages(user(SEE, IMAGE | {"detail": detail, "file_id": None})) == (Message("user", parts),)
 
 
