@@ -147,7 +147,8 @@ async def test_a_change_brings_it_back_whole_and_archives_the_change_alone(
         assert all(IMAGE.encode() not in entry for entry in await single.call("LRANGE", keys[1], 0, -1))
         assert all([await single.call("TTL", key) > 0 for key in keys])
         await shop.archived()
-        assert keeper.messages - written == {"append": 1, "remove": 6}.get(change, 0)
+        # A removal is marked before and after it: what is left is written for each mark, or once for both.
+        assert keeper.messages - written in {"append": (1,), "remove": (6, 12)}.get(change, (0,))
         assert all([0 < await single.call("TTL", key) <= TTL for key in keys])
         await shop.expire(conversation)
         assert await shop.sessions.messages("acme", conversation) == found

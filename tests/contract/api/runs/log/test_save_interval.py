@@ -71,6 +71,7 @@ def pods(tmp_path: Path, redis_url: str, upstream: str) -> Iterator[list[ApiProc
 
 
 @pytest.mark.feature(38)
+@pytest.mark.timed
 def test_what_a_killed_pod_loses_is_less_than_the_save_interval_of_what_the_upstream_had_sent(
     pods: list[ApiProcess], upstream: str
 ) -> None:
