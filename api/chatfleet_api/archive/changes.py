@@ -12,6 +12,7 @@ import msgspec
 from chatfleet_api.archive.marks import DELETED, FEEDBACK, REWRITTEN, Marked
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.connect import Command
+from chatfleet_api.sessions.attached import sizes_of
 from chatfleet_api.sessions.attachments import RedisAttachments
 from chatfleet_api.sessions.feedback import Feedback
 from chatfleet_api.sessions.keys import conversation_keys
@@ -22,6 +23,9 @@ from chatfleet_api.sessions.store import Conversation, StoredMessage
 
 MAX_ENTRIES: Final = 500
 """Of one conversation in one batch, unless all of it is read again."""
+
+MAX_ATTACHED_BYTES: Final = 64 << 20
+"""Of the data of messages in one batch, unless its first conversation alone has more."""
 
 READ: Final = """
 local record, version, updated, archived, keys =
@@ -70,7 +74,10 @@ class Changes(NamedTuple):
 
 
 async def read_changes(redis: RedisClient, due: Sequence[Marked]) -> Sequence[Changes]:
-    """Return what is to be archived of each conversation; raises `ChatError(STORAGE_UNAVAILABLE)`."""
+    """Return what is to be archived of each conversation, or of the first ones, whose data fits one batch.
+
+    Raises `ChatError(STORAGE_UNAVAILABLE)`.
+    """
     commands: list[Command] = []
     for each in due:
         whole = _is_whole(each)
@@ -78,9 +85,14 @@ async def read_changes(redis: RedisClient, due: Sequence[Marked]) -> Sequence[Ch
         keys = conversation_keys(redis, each.tenant, each.conversation)
         commands.append(("EVAL", READ, 2, *keys, int(whole), int(feedback), MAX_ENTRIES))
     replies = await redis.call_all(commands)
-    found = [_changes(each, reply) for each, reply in zip(due, replies, strict=True)]
-    attachments = RedisAttachments(redis)
-    return [each._replace(messages=await attachments.whole(each.marked.tenant, each.messages)) for each in found]
+    attachments, attached, found = RedisAttachments(redis), 0, list[Changes]()
+    for each, reply in zip(due, replies, strict=True):
+        changes = _changes(each, reply)
+        attached += sum(sizes_of(changes.messages).values())
+        if found and attached > MAX_ATTACHED_BYTES:
+            break
+        found.append(changes._replace(messages=await attachments.whole(each.tenant, changes.messages)))
+    return found
 
 
 async def note_archived(redis: RedisClient, done: Sequence[Changes], ttl_seconds: int) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chatfleet_api.archive.postgres import PostgresArchive
 
 BATCH: Final = 100
-"""Conversations in one transaction."""
+"""Conversations in one transaction; half as many after each failure, in case that they were too many."""
 POLL_SECONDS: Final = 0.5
 """Between two looks at the queue while nothing is due."""
 CHECK_SECONDS: Final = 3.0
@@ -39,7 +39,7 @@ class ArchiveKeeper:
         self._archive: PostgresArchive | None = None
         self._file: str | None = None
         self._term: int | None = None
-        self._retry = FIRST_RETRY_SECONDS
+        self._batch, self._retry = BATCH, FIRST_RETRY_SECONDS
         self.state: Dependency | None = None
         """None: there is no archive."""
         self.queued = 0
@@ -87,18 +87,20 @@ class ArchiveKeeper:
         try:
             if self._term is None:
                 self._term = await archive.begin_term()
-            found = await self._marks.look(BATCH)
+            wanted = self._batch
+            found = await self._marks.look(wanted)
             if found.due:
                 await self._write(archive, self._term, found)
-            self._retry = FIRST_RETRY_SECONDS
+            self._batch, self._retry = min(2 * wanted, BATCH), FIRST_RETRY_SECONDS
         except TermLostError:
             self._term = None
             return CHECK_SECONDS
         except (UnavailableError, ChatError) as error:
             logger.debug("Nothing is archived: %s", error)
+            self._batch = max(1, self._batch // 2)
             self._retry = min(2 * self._retry, MAX_RETRY_SECONDS)
             return self._retry
-        return 0.0 if len(found.due) == BATCH else POLL_SECONDS
+        return 0.0 if len(found.due) == wanted else POLL_SECONDS
 
     async def _write(self, archive: "PostgresArchive", term: int, found: Queued) -> None:
         """Write one batch; what PostgreSQL does not take is found by writing each conversation alone."""

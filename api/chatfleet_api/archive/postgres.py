@@ -42,7 +42,7 @@ class TermLostError(Exception):
 
 
 class RejectedRowsError(Exception):
-    """PostgreSQL does not take a value."""
+    """PostgreSQL does not take a value, such as one that is too large."""
 
 
 class PostgresArchive:
@@ -127,8 +127,8 @@ class PostgresArchive:
             (statements.FEEDBACK, rows.feedback(changes)),
             (statements.USAGE, rows.usage(changes)),
         ):
-            if found:
-                await connection.execute(statement, {**names, "rows": rows.document(found)})
+            for document in rows.documents(found):
+                await connection.execute(statement, {**names, "rows": document})
 
     async def _read(self, tenant: str, statement: str, values: Mapping[str, object]) -> str | None:
         named = {**values, "deployment": self._deployment, "tenant": tenant}
@@ -152,7 +152,7 @@ class PostgresArchive:
             pool = self._pool or await self._open()
             async with pool.connection(timeout=WAIT_SECONDS) as connection:
                 yield connection
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
             raise RejectedRowsError(_first_line(error)) from error
         except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as error:
             await self.aclose()

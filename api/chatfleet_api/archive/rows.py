@@ -1,7 +1,7 @@
-"""Conversations as rows of the archive's tables: one JSON document for each statement. Pure."""
+"""Conversations as rows of the archive's tables: JSON documents, one for each statement. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -11,16 +11,26 @@ from chatfleet_api.sessions.store import Conversation, StoredMessage
 
 _COLUMNS: Final = ("id", "role", "content", "created_at", "status", "provider", "model", "removed")
 """Of a message that have columns of their own."""
+PART_BYTES: Final = 16 << 20
+"""Of one document: PostgreSQL refuses arrays of 256 MiB, and takes this much within the time of a statement."""
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _encode: Final = msgspec.json.Encoder().encode
 
 Row = dict[str, Any]
 
 
-def document(rows: Sequence[Row]) -> str:
-    """Return rows as JSON that PostgreSQL takes: its texts hold no NUL, which U+FFFD replaces."""
-    text = _encode(rows).decode()
-    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
+def documents(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield rows, in their order, as JSON arrays of at most `PART_BYTES`; a larger row has one of its own."""
+    part, size = list[str](), 0
+    for row in rows:
+        encoded = _encode(row)
+        if part and size + len(encoded) > PART_BYTES:
+            yield f"[{','.join(part)}]"
+            part, size = [], 0
+        part.append(_without_nul(encoded.decode()))
+        size += len(encoded)
+    if part:
+        yield f"[{','.join(part)}]"
 
 
 def conversations(changes: Iterable[Changes]) -> list[Row]:
@@ -69,6 +79,11 @@ def usage(changes: Iterable[Changes]) -> list[Row]:
         for message in each.messages
         if message.usage
     ]
+
+
+def _without_nul(text: str) -> str:
+    """Return JSON that PostgreSQL takes: its texts hold no NUL, which U+FFFD replaces."""
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def _conversation(known: Conversation) -> Row:

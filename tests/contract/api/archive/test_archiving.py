@@ -3,6 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,11 +17,12 @@ from msgspec.structs import replace
 from typing_extensions import override
 from uuid_utils import uuid7
 
-from chatfleet_api.archive import archived
+from chatfleet_api.archive import archived, rows
 from chatfleet_api.archive import changes as changing
+from chatfleet_api.archive.changes import Changes
 from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.archive.marks import Marks, Queued
-from chatfleet_api.archive.postgres import PostgresArchive, TermLostError
+from chatfleet_api.archive.postgres import PostgresArchive, TermLostError, UnavailableError
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.redis import lease as leases
@@ -35,6 +37,9 @@ from harness.polling import eventually_async
 from harness.postgres import PostgresServer, pooled, postgres_server
 
 MESSAGES = "SELECT * FROM chatfleet.messages ORDER BY conversation_id, position"
+ID = "0199d0a8-7a4c-7000-8000-000000000001"
+TOO_LONG = "".join(sha256(bytes([number])).hexdigest() for number in range(200))
+"""For an index of PostgreSQL, in any compression: one of its limits."""
 
 
 @pytest.mark.feature(35)
@@ -125,6 +130,41 @@ ROUNDS = 10
 
 def has_written(keeper: ArchiveKeeper) -> bool:
     return keeper.messages > 0
+
+
+async def test_a_batch_has_few_conversations_whose_images_are_large(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changing, "MAX_ATTACHED_BYTES", 5000)
+    shop, marks = Shop(single, postgres.database(), tmp_path), Marks(single, settling=0)
+    for number in range(3):
+        data = b64encode(bytes([number]) * 2000).decode()
+        part = {"type": "input_image", "image_url": f"data:image/gif;base64,{data}"}
+        item = json.dumps({"role": "user", "content": [part]})
+        await shop.say(await shop.conversation(), replace(message("What is this?"), item=item))
+    assert len(await changing.read_changes(single, (await marks.look(10)).due)) == 2
+    async with shop.pod():
+        await shop.archived()
+    assert len(shop.rows(MESSAGES)) == 3
+
+
+async def test_a_batch_that_is_too_much_is_archived_in_smaller_ones(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = PostgresArchive.write
+
+    async def slow(self: PostgresArchive, changes: Sequence[Changes], term: int) -> None:
+        if len(changes) > 2:
+            raise UnavailableError("canceling statement due to statement timeout")
+        await write(self, changes, term)
+
+    monkeypatch.setattr(PostgresArchive, "write", slow)
+    shop = Shop(single, postgres.database(), tmp_path)
+    for number in range(5):
+        await shop.say(await shop.conversation(), message(f"number {number}"))
+    async with shop.pod():
+        await shop.archived()
+    assert len(shop.rows(MESSAGES)) == 5
 
 
 @pytest.mark.feature(35)
@@ -230,12 +270,13 @@ async def test_a_mark_stays_until_it_is_older_than_a_command_under_way_and_there
     assert await settled(eager, found) == 0
 
 
+@pytest.mark.parametrize(("user", "ident"), [("ann", "no-uuid"), (TOO_LONG, ID)], ids=["value", "limit"])
 async def test_a_conversation_that_postgresql_rejects_stops_no_other(
-    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, user: str, ident: str
 ) -> None:
     shop = Shop(single, postgres.database(), tmp_path)
-    broken, whole = await shop.conversation(), await shop.conversation()
-    await shop.say(broken, StoredMessage("no-uuid", "user", "x", NOW))
+    broken, whole = await shop.conversation(user=user), await shop.conversation()
+    await shop.say(broken, StoredMessage(ident, "user", "x", NOW))
     await shop.say(whole, message("fine"))
     async with shop.pod():
         await eventually_async(lambda: len(_written(shop)) == 1)
@@ -257,6 +298,7 @@ async def test_a_long_conversation_is_archived_in_parts_and_in_order(
     single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changing, "MAX_ENTRIES", 100)
+    monkeypatch.setattr(rows, "PART_BYTES", 10_000)
     shop = Shop(single, postgres.database(), tmp_path)
     conversation = await shop.conversation()
     texts = [f"number {number}" for number in range(250)]
