@@ -124,17 +124,16 @@ class ArchiveKeeper:
         await self._marks.settle(found.at, outcomes)
 
     async def _opened(self) -> "PostgresArchive | None":
-        """Return the archive of the current configuration, None when there is none."""
-        file = self._config().archive_url_file
-        if file != self._file and self._archive is not None:
-            await self._archive.aclose()
-            self._archive = None
-        self._file = file
-        if file is not None and self._archive is None:
+        """Return the archive of the current configuration, None when there is none; one for all who call at once."""
+        config, former = self._config(), self._archive
+        if config.archive_url_file != self._file:
+            self._archive, self._file = None, config.archive_url_file
+            if former is not None:
+                await former.aclose()  # meanwhile others may open the next one
+        if self._file is not None and self._archive is None:
             from chatfleet_api.archive.postgres import PostgresArchive  # noqa: PLC0415  # only with an archive
 
-            config = self._config()
-            self._archive = PostgresArchive(_reader(file), f"{config.namespace}/{config.deployment}")
+            self._archive = PostgresArchive(_reader(self._file), f"{config.namespace}/{config.deployment}")
         return self._archive
 
     async def _checked(self) -> Dependency | None:

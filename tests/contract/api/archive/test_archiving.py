@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,10 +22,11 @@ from chatfleet_api.archive import archived, rows
 from chatfleet_api.archive import changes as changing
 from chatfleet_api.archive.changes import Changes
 from chatfleet_api.archive.keeper import ArchiveKeeper
-from chatfleet_api.archive.marks import Marks, Queued
+from chatfleet_api.archive.marks import Marks, Queued, writer_key
 from chatfleet_api.archive.postgres import PostgresArchive, TermLostError, UnavailableError
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
+from chatfleet_api.domain.live import Live
 from chatfleet_api.redis import lease as leases
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.lease import Lease
@@ -222,6 +224,23 @@ async def test_postgresql_that_is_down_stops_no_conversation_and_is_reported(
         await shop.archived()
         await eventually_async(lambda: keeper.state is not None and keeper.state.state is State.UP)
     assert [row["content"] for row in shop.rows(MESSAGES)] == ["hi"]
+
+
+async def test_another_url_file_replaces_one_archive_by_one_for_all_who_look_at_once(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    (other := tmp_path / "other").write_text(shop.url)
+    configs = [shop.config]
+    lease = Lease(single, writer_key(single), "pod", clock=time.monotonic)
+    keeper = ArchiveKeeper(single, Live(lambda: configs[-1]), lease, shop.marks)
+    former = await keeper.available()
+    assert former is not None
+    await former.check()  # opens its connections
+    configs.append(shop.config.model_copy(update={"archive_url_file": str(other)}))
+    opened = set(await asyncio.gather(keeper.available(), keeper.available()))
+    assert opened == {await keeper.available()}
+    assert former not in opened
 
 
 async def test_a_conversation_outlives_its_time_until_it_is_archived(
