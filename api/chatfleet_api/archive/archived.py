@@ -62,7 +62,7 @@ class ArchivedSessionStore:
         except ConversationNotFoundError:
             if not self._archived():
                 raise
-            return (await self._expired.find(tenant, conversation)).conversation
+            return await self._expired.record(tenant, conversation)
 
     async def list(self, tenant: str, wanted: Wanted = ALL, *, limit: int = 20, cursor: str | None = None) -> Page:
         found = await self._sessions.list(tenant, wanted, limit=limit, cursor=cursor)

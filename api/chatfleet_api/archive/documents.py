@@ -58,6 +58,7 @@ class _Whole(_Record):
 
 
 _whole: Final = msgspec.json.Decoder(_Whole)
+_record: Final = msgspec.json.Decoder(_Record)
 _records: Final = msgspec.json.Decoder(list[_Record])
 
 
@@ -65,6 +66,11 @@ def read_whole(document: str) -> Archived:
     """Return the conversation of a document of `statements.READ`."""
     found = _whole.decode(document)
     return Archived(_conversation(found), tuple(map(_entry, found.messages)), tuple(map(_given, found.feedback)))
+
+
+def read_record(document: str) -> Conversation:
+    """Return the conversation of a document of `statements.RECORD`."""
+    return _conversation(_record.decode(document))
 
 
 def read_records(document: str) -> Sequence[Conversation]:

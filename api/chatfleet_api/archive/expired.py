@@ -1,13 +1,14 @@
 """Conversations that Redis has let expire, as PostgreSQL has them. Who finds one in Redis never comes here."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from chatfleet_api.archive.documents import Archived, read_records, read_whole
+from chatfleet_api.archive.documents import Archived, read_record, read_records, read_whole
 from chatfleet_api.archive.loading import Loading
 from chatfleet_api.archive.marks import Marks
-from chatfleet_api.archive.statements import KNOWN, LIST, LIST_OF_USER, READ
+from chatfleet_api.archive.statements import KNOWN, LIST, LIST_OF_USER, READ, RECORD
 from chatfleet_api.domain.errors import ChatError, Code, ConversationNotFoundError
 from chatfleet_api.domain.ids import is_id
 from chatfleet_api.sessions.listing import Position, Wanted
@@ -21,6 +22,8 @@ RETRY_SECONDS: Final = 5.0
 """Retry-After of a request that fails because PostgreSQL cannot be used."""
 ATTEMPTS: Final = 3
 """How often a conversation is read that others load or delete meanwhile."""
+LARGE: Final = 256 << 10
+"""Characters of a document, beyond which it is decoded in a thread: no other request waits for it."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -42,13 +45,13 @@ class Expired:
         self._available, self._marks, self._loading, self._new_token = available, marks, loading, new_token
 
     async def find(self, tenant: str, conversation: str) -> Archived:
-        """Return a conversation."""
-        if not is_id(conversation) or await self._marks.deleted(tenant, [conversation]):
-            raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        document = await self._read(tenant, READ, {"id": conversation})
-        if document is None:
-            raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        return read_whole(document)
+        """Return a conversation with its messages and feedback."""
+        document = await self._found(tenant, READ, conversation)
+        return await asyncio.to_thread(read_whole, document) if len(document) > LARGE else read_whole(document)
+
+    async def record(self, tenant: str, conversation: str) -> Conversation:
+        """Return a conversation alone."""
+        return read_record(await self._found(tenant, RECORD, conversation))
 
     async def loaded(self, tenant: str, conversation: str, use: Callable[[], Awaitable[T]]) -> T:
         """Use a conversation in Redis, and if it has expired, after it was brought back."""
@@ -97,6 +100,15 @@ class Expired:
         }
         document = await self._read(tenant, LIST if wanted.user_id is None else LIST_OF_USER, values)
         return read_records(document or "[]")
+
+    async def _found(self, tenant: str, statement: str, conversation: str) -> str:
+        """Return the document of a conversation that was not deleted."""
+        if not is_id(conversation) or await self._marks.deleted(tenant, [conversation]):
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        document = await self._read(tenant, statement, {"id": conversation})
+        if document is None:
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        return document
 
     async def _read(self, tenant: str, statement: str, values: Mapping[str, object]) -> str | None:
         archive = await self._available()

@@ -92,6 +92,13 @@ SELECT row_to_json(found)::text FROM (
 ) AS found
 """
 """A conversation as one document, with its messages and feedback as of one moment."""
+RECORD: Final = """
+SELECT row_to_json(found)::text FROM (
+  SELECT id, user_id, title, metadata, head, version, created_at, updated_at FROM chatfleet.conversations
+  WHERE deployment = %(deployment)s AND tenant = %(tenant)s AND id = %(id)s::uuid
+) AS found
+"""
+"""A conversation as one document, without its messages and feedback."""
 KNOWN: Final = """
 SELECT id::text FROM chatfleet.conversations
 WHERE deployment = %(deployment)s AND tenant = %(tenant)s AND id = %(id)s::uuid

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal
@@ -14,7 +15,9 @@ import pytest
 from msgspec.structs import replace
 from uuid_utils import uuid7
 
+from chatfleet_api.archive import expired
 from chatfleet_api.archive import postgres as archive_of_postgres
+from chatfleet_api.archive.documents import Archived, read_whole
 from chatfleet_api.archive.postgres import PostgresArchive
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Citation, ContextUse, ServerToolCall, Thought, Usage
@@ -322,6 +325,42 @@ async def test_a_statement_that_takes_too_long_concerns_its_reader_alone(
             assert await told(shop, conversation) is Code.STORAGE_UNAVAILABLE
             assert not keeper.down
         assert await told(shop, conversation) is None
+
+
+async def test_the_record_of_a_conversation_is_read_without_its_messages(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    conversation = await rich(shop)
+    async with shop.pod():
+        await shop.expire(conversation)
+        with shop.locked("chatfleet.messages"):
+            known = await shop.sessions.get("acme", conversation)
+            monkeypatch.setattr(archive_of_postgres, "READ_SECONDS", 1)
+            with pytest.raises(ArchiveUnavailableError):
+                await shop.sessions.messages("acme", conversation)
+        assert known.title == "A title"
+
+
+async def test_a_large_document_is_decoded_in_a_thread(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def noted(document: str) -> Archived:
+        threads.append(threading.get_ident())
+        return read_whole(document)
+
+    monkeypatch.setattr(expired, "read_whole", noted)
+    monkeypatch.setattr(expired, "LARGE", 10_000)
+    shop = Shop(single, postgres.database(), tmp_path)
+    small, large = await shop.conversation(), await shop.conversation()
+    await shop.say(large, message("x" * 10_000))
+    async with shop.pod():
+        for conversation in (small, large):
+            await shop.expire(conversation)
+            await shop.sessions.messages("acme", conversation)
+    assert [each == threading.get_ident() for each in threads] == [True, False]
 
 
 async def test_another_tenant_neither_finds_nor_deletes_what_has_expired(
