@@ -59,6 +59,7 @@ class _Whole(_Record):
 
 _whole: Final = msgspec.json.Decoder(_Whole)
 _record: Final = msgspec.json.Decoder(_Record)
+_ids: Final = msgspec.json.Decoder(frozenset[str])
 _records: Final = msgspec.json.Decoder(list[_Record])
 
 
@@ -76,6 +77,11 @@ def read_record(document: str) -> Conversation:
 def read_records(document: str) -> Sequence[Conversation]:
     """Return the conversations of a document of `statements.LIST`, newest change first."""
     return [_conversation(record) for record in _records.decode(document)]
+
+
+def read_ids(document: str) -> frozenset[str]:
+    """Return the ids of a document of `statements.KNOWN`."""
+    return _ids.decode(document)
 
 
 def _conversation(record: _Record) -> Conversation:

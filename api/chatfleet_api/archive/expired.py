@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from chatfleet_api.archive.documents import Archived, read_record, read_records, read_whole
+from chatfleet_api.archive.documents import Archived, read_ids, read_record, read_records, read_whole
 from chatfleet_api.archive.loading import Loading
 from chatfleet_api.archive.marks import Marks
 from chatfleet_api.archive.statements import KNOWN, LIST, LIST_OF_USER, READ, RECORD
@@ -30,7 +30,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Expired:
     """Reads them, and loads those into Redis that are to be changed.
 
-    Every method raises `ArchiveUnavailableError`, and those that name a conversation but `may_exist` raise
+    Every method raises `ArchiveUnavailableError`, and those that read, change or load one raise
     `ChatError(CONVERSATION_NOT_FOUND)` for one that was deleted, although its rows may still be there.
     """
 
@@ -85,9 +85,15 @@ class Expired:
     async def may_exist(self, tenant: str, conversation: str) -> bool:
         """Return whether PostgreSQL has rows of a conversation, deleted or not; True when that cannot be known now."""
         try:
-            return is_id(conversation) and await self._read(tenant, KNOWN, {"id": conversation}) is not None
+            return is_id(conversation) and bool(await self.known(tenant, [conversation]))
         except ArchiveUnavailableError:
             return True
+
+    async def known(self, tenant: str, conversations: Sequence[str]) -> frozenset[str]:
+        """Return which of the conversations have rows in PostgreSQL now, deleted or not."""
+        if not conversations:
+            return frozenset()
+        return read_ids(await self._read(tenant, KNOWN, {"ids": list(conversations)}) or "[]")
 
     async def page(self, tenant: str, wanted: Wanted, start: Position, limit: int) -> Sequence[Conversation]:
         """Return up to `limit` conversations after a position, by user and time of change alone, deleted ones too."""

@@ -71,10 +71,13 @@ class ArchiveListing:
         found = await self._expired.page(tenant, wanted, start, size)
         ids = [each.id for each in found]
         deleted, changed = await self._marks.deleted(tenant, ids), await self._changed(tenant, ids)
+        here = {each.id: updated for each, updated in zip(found, changed, strict=True) if updated is not None}
+        # The rows and the mark of a deleted one may have gone since the page was read.
+        expired = await self._expired.known(tenant, [each for each in ids if each not in here and each not in deleted])
         shown = [
             each
-            for each, updated in zip(found, changed, strict=True)
-            if (each.id not in deleted if updated is None else updated == each.updated_at)  # else Redis lists it
+            for each in found
+            if (here[each.id] == each.updated_at if each.id in here else each.id in expired)  # else Redis lists it
             and wanted.has(each.title, each.metadata)
         ]
         return Rows(shown, position_of(found[-1]) if len(found) == size else None)

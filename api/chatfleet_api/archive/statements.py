@@ -100,9 +100,10 @@ SELECT row_to_json(found)::text FROM (
 """
 """A conversation as one document, without its messages and feedback."""
 KNOWN: Final = """
-SELECT id::text FROM chatfleet.conversations
-WHERE deployment = %(deployment)s AND tenant = %(tenant)s AND id = %(id)s::uuid
+SELECT coalesce(json_agg(id), '[]')::text FROM chatfleet.conversations
+WHERE deployment = %(deployment)s AND tenant = %(tenant)s AND id = ANY(%(ids)s::uuid[])
 """
+"""The ids of those conversations that are there."""
 _LIST: Final = """
 SELECT coalesce(json_agg(found ORDER BY updated_at DESC, id DESC), '[]')::text FROM (
   SELECT id, user_id, title, metadata, head, version, created_at, updated_at FROM chatfleet.conversations

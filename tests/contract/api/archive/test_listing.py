@@ -1,5 +1,6 @@
 """Listings across a real Redis and a real PostgreSQL: all conversations, once, in order, whatever has expired."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -80,6 +81,28 @@ async def test_what_is_changed_or_deleted_has_one_place_or_none_at_once(
         assert await pages(shop, Wanted(title="new"), limit=2) == [known[4]]
         await shop.archived()
         assert await pages(shop, limit=2) == expected
+
+
+async def test_what_is_deleted_in_both_while_a_page_is_read_is_not_on_it(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    known = await made(shop, 3)
+    read = PostgresArchive.read
+
+    async def overtaken(self: PostgresArchive, tenant: str, statement: str, values: Mapping[str, object]) -> str | None:
+        found = await read(self, tenant, statement, values)
+        monkeypatch.setattr(PostgresArchive, "read", read)
+        await shop.sessions.delete("acme", known[1])
+        await shop.archived()
+        return found
+
+    async with shop.pod():
+        for expired in known:
+            await shop.expire(expired)
+        monkeypatch.setattr(PostgresArchive, "read", overtaken)
+        page = await shop.sessions.list("acme")
+    assert [each.id for each in page.items] == [known[0], known[2]]
 
 
 async def test_a_page_of_young_conversations_is_of_redis_alone(
