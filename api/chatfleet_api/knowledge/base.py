@@ -44,6 +44,7 @@ class KnowledgeBase:
         self._digest = ""
         self._refreshing = asyncio.Lock()
         self._problems: tuple[str, ...] = ()
+        self._failure = ""
 
     @property
     def is_semantic(self) -> bool:
@@ -53,7 +54,8 @@ class KnowledgeBase:
     @property
     def problems(self) -> tuple[str, ...]:
         """Which documents are missing, or why they are not used as they should; with names. Any thread may call it."""
-        return (*self._problems, *(self._semantic.problems if self._semantic else ()))
+        failure = self._failure
+        return (*([failure] if failure else []), *self._problems, *(self._semantic.problems if self._semantic else ()))
 
     async def passages(self, questions: Sequence[str]) -> Passages:
         """Return what goes to a model with the last of `questions`, of one version of the documents.
@@ -64,14 +66,17 @@ class KnowledgeBase:
             await self.refresh()
         contents = self._contents
         if contents is None or contents.problem:
-            raise ChatError(Code.KNOWLEDGE_UNAVAILABLE, detail=contents.problem if contents else None)
+            raise ChatError(Code.KNOWLEDGE_UNAVAILABLE, detail=contents.problem if contents else self._failure)
         nearest = await self._semantic.nearest(contents, questions, SEARCHES) if self._semantic and questions else None
         loop = asyncio.get_running_loop()
         passages = await loop.run_in_executor(SEARCHES, contents.passages, questions, nearest)
         return passages._replace(by_words=self._semantic is not None and nearest is None)
 
     async def refresh(self) -> None:
-        """Publish what the files hold, if that has changed. Requests get the version before until then."""
+        """Publish what the files hold, if that has changed. Requests get the version before until then.
+
+        What fails is a problem, and the next call tries it again.
+        """
         async with self._refreshing:
             await asyncio.get_running_loop().run_in_executor(READS, self._refresh)
 
@@ -81,6 +86,17 @@ class KnowledgeBase:
             await self._semantic.follow(self._contents, vectors, READS)
 
     def _refresh(self) -> None:
+        try:
+            self._follow()
+            self._failure = ""
+        except Exception as error:  # a defect, which must not end the following of other bases
+            self._seen = None
+            failure = f"the documents of {self._sources.names} cannot be indexed ({type(error).__name__}); see the log"
+            if failure != self._failure:
+                logger.exception("Documents not indexed")
+            self._failure = failure
+
+    def _follow(self) -> None:
         signature = self._sources.signature()
         if signature == self._seen:
             return

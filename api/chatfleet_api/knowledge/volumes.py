@@ -32,7 +32,7 @@ class VolumeFile(NamedTuple):
     """A document in a volume."""
 
     name: str
-    """Its path below the folder that is read."""
+    """Its path below the folder that is read, as text."""
     path: Path
     signature: tuple[int, int, int]
     """What changes with its content."""
@@ -75,7 +75,7 @@ class Volume(NamedTuple):
             try:
                 text = self._text(file, MAX_BYTES - size, pdfs)
                 documents.append(Document(f"{self.name}/{file.name}", text))
-                size += len(text.encode(errors="surrogatepass"))
+                size += len(text.encode())
             except NotYetError:
                 later += 1
             except (OSError, ValueError) as wrong:
@@ -86,8 +86,8 @@ class Volume(NamedTuple):
         root = self.root.resolve()
         if not file.name.lower().endswith(PDF):
             return decoded(_content(root, file.path, min(MAX_DOCUMENT_BYTES, room)))
-        text = pdfs.text(file, lambda: _content(root, file.path, MAX_PDF_BYTES))
-        if len(text.encode(errors="surrogatepass")) > room:
+        text = _encodable(pdfs.text(file, lambda: _content(root, file.path, MAX_PDF_BYTES)))
+        if len(text.encode()) > room:
             raise ValueError(f"the documents have more than {MAX_BYTES} bytes; divide them among claims")
         return text
 
@@ -124,7 +124,12 @@ def _entries(root: Path, start: Path) -> Iterator[VolumeFile]:
                     seen.add((state.st_dev, state.st_ino))
                     folders.append((target, f"{name}/", depth + 1))
             elif stat.S_ISREG(state.st_mode) and name.lower().endswith(ENDINGS):
-                yield VolumeFile(name, target, (state.st_ino, state.st_mtime_ns, state.st_size))
+                yield VolumeFile(_encodable(name), target, (state.st_ino, state.st_mtime_ns, state.st_size))
+
+
+def _encodable(text: str) -> str:
+    """Return `text` with `?` for what UTF-8 has not: bytes of a name in another encoding, half a character of a PDF."""
+    return text.encode(errors="replace").decode()
 
 
 def _scanned(folder: Path) -> list[os.DirEntry[str]]:

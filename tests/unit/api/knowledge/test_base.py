@@ -14,6 +14,7 @@ from chatfleet_api.knowledge import base as module
 from chatfleet_api.knowledge import sources
 from chatfleet_api.knowledge.base import KnowledgeBase
 from chatfleet_api.knowledge.contents import Contents
+from chatfleet_api.knowledge.documents import Reading
 from chatfleet_api.knowledge.library import Library
 from chatfleet_api.pod.metrics import Meter
 from chatfleet_api.providers.provider import Finish
@@ -144,4 +145,31 @@ async def test_models_with_equal_knowledge_share_a_base_that_ends_with_the_last_
     assert [*library.problems] == ["ConfigMap desk does not exist or has no keys; create it with documents"]
     providers.clear()
     await asyncio.get_running_loop().run_in_executor(module.READS, lambda: None)  # its thread forgets the last call
+    assert not library.problems
+
+
+async def test_a_defect_in_one_base_is_its_problem_and_the_others_are_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library(Meter("1"), lambda: 0.0, no_models)
+    write(tmp_path, 1, refunds="Refunds take five days.")
+    provider = library.grounded(FakeProvider(text("Five")), "m", knowledge(), str(tmp_path))
+    other = library.grounded(FakeProvider(text("Five")), "m", knowledge(tokens=500), str(tmp_path))
+
+    def broken(given: Knowledge, reading: Reading) -> Contents:
+        if given.context_tokens == 500:
+            raise RuntimeError
+        return Contents(given, reading)
+
+    monkeypatch.setattr(module, "Contents", broken)
+    await library.refresh()
+    problem = "the documents of desk cannot be indexed (RuntimeError); see the log"
+    assert [*library.problems] == [problem]
+    request = ChatRequest("m", (Message("user", QUESTION[0]),))
+    assert (await ask(provider, request)).text == "Five"
+    refused = (await ask(other, request)).error
+    assert refused is not None
+    assert (refused.code, refused.detail) == (Code.KNOWLEDGE_UNAVAILABLE, problem)
+    monkeypatch.undo()
+    await library.refresh()
     assert not library.problems

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chatfleet_api.knowledge import pdf_texts
 from chatfleet_api.knowledge import volumes as module
 from chatfleet_api.knowledge.base import KnowledgeBase
 from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES
@@ -130,3 +131,21 @@ async def test_a_base_has_config_maps_and_volumes_and_follows_both(root: Path, t
     await base.refresh()
     assert await found() == {"docs/team/more.md", "desk/a.md"}
     assert not base.problems
+
+
+async def test_what_utf_8_has_not_is_replaced_in_names_and_texts(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / os.fsdecode(b"r\xe9sum\xe9.md")).write_text("Refunds by card.")
+    (root / os.fsdecode(b"\xe9.md")).write_bytes(b"\xff")
+    (root / "a.pdf").write_bytes(b"")
+    monkeypatch.setattr(pdf_texts, "_text", lambda _: "Refunds \ud800.")
+    base = KnowledgeBase(Knowledge(sources=[Source(volume_claim_ref=VolumeClaimRef(name="docs"))]), tmp_path)
+    found = (await base.passages(QUESTION)).retrieved
+    assert {(each.source, each.text) for each in found} == {
+        ("docs/r?sum?.md", "Refunds by card."),
+        ("docs/a.pdf", "Refunds ?."),
+    }
+    assert [*base.problems] == [
+        "file ?.md of volume claim docs is not read: it is not UTF-8; store it as text or Markdown"
+    ]
