@@ -52,15 +52,15 @@ class ToolSteps:
 
     async def of_agent(self, provider: Provider, request: ChatRequest, answer: Answer, stage: Stage) -> ToolTurn | None:
         """Take the steps of one agent, until its answer or a hand-over; None: there was one step."""
+        if stage.progress.open is not None and stage.progress.open.waits:  # of the answer, its end alone is missing
+            answer.emit((Finish("requires_action", Usage(estimated=True)),))
+            return None
         use = self._models().tool_use(request.model)
         decided = request.decided if request.decided and stage.progress.steps < request.decided.number else None
         if decided is not None and use is None:
             raise ChatError(Code.INVALID_REQUEST, "The model has no tools any more. The calls were not made.")
         if use is None and stage.is_plain:
             await single_step(provider, request, answer.emit)
-            return None
-        if stage.progress.open is not None and stage.progress.open.waits:  # of the answer, its end alone is missing
-            answer.emit((Finish("requires_action", Usage(estimated=True)),))
             return None
         tools = _offered(request, await self._servers.tools(use.servers)) if use else {}
         turn = ToolTurn(request, answer, ModelSteps(tools, self._servers.call, use and use.max_steps), stage)

@@ -179,7 +179,8 @@ async def test_a_model_that_has_no_tools_any_more_makes_no_call() -> None:
     assert (error.value.code, provider.asked, servers.calls) == (Code.INVALID_REQUEST, [], [])
 
 
-async def test_a_successor_ends_a_pause_whose_end_is_missing() -> None:
+@pytest.mark.parametrize("use", [ToolUse(("tickets", "docs"), 8), None], ids=["with tools", "without"])
+async def test_a_successor_ends_a_pause_whose_end_is_missing(use: ToolUse | None) -> None:
     before = (Token("Let me see."), RequiresAction((SEARCHED, CREATED)))
     assert doubtful_calls(before) is None
     assert resumption(before, ASKED, "none", epoch=1) == ASKED
@@ -190,6 +191,7 @@ async def test_a_successor_ends_a_pause_whose_end_is_missing() -> None:
             raise ChatError(Code.UPSTREAM_UNAVAILABLE)
 
     provider, servers = Provider(), Away()
+    servers.use = use
     noted = await take(provider, servers, before=before)
     assert noted.finish == Finish("requires_action", Usage(estimated=True))
     assert (noted.events, servers.calls) == ([], [])
