@@ -2,7 +2,8 @@
 
 Of each there is the data, and a sorted set of the conversations that use it, by the time until which each does. It goes
 with the last of them. It is stored before the messages, for `UNUSED_SECONDS` until they are: what is left of an append
-that failed does not stay. Each change of a conversation renews it, as it renews the conversation.
+that failed does not stay. Each change of a conversation renews it, as it renews the conversation. What no message of a
+conversation has any more stays as long: the next message, which may be on its way, can have it again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from chatfleet_api.sessions.store import StoredMessage
 MAX_BATCH_BYTES: Final = 4 << 20
 """Of data that goes together, so that it arrives before Redis counts as unreachable."""
 UNUSED_SECONDS: Final = 3600
-"""Life of data whose message is not stored yet."""
+"""Life of data whose message is not stored yet, or was removed."""
 _USE: Final = """
 local now = tonumber(redis.call('TIME')[1])
 local function expire()
@@ -43,6 +44,14 @@ RENEW: Final = (
 local conversation, seconds = unpack(ARGV)
 if redis.call('EXISTS', KEYS[1]) == 0 then return end
 redis.call('ZADD', KEYS[2], now + seconds, conversation)
+expire()
+"""
+)
+LEAVE: Final = (
+    _USE
+    + """
+local conversation, seconds = unpack(ARGV)
+redis.call('ZADD', KEYS[2], 'XX', 'LT', now + seconds, conversation)
 expire()
 """
 )
@@ -82,6 +91,10 @@ class RedisAttachments:
     async def renew(self, tenant: str, conversation: str, digests: bytes | None, *, seconds: int) -> None:
         """Keep what a conversation uses, as it has it, for `seconds` from now."""
         await self._call(self._command(RENEW, tenant, each, conversation, seconds) for each in split(digests))
+
+    async def leave(self, tenant: str, conversation: str, digests: bytes | None) -> None:
+        """Keep what a conversation had in a message that was removed for `UNUSED_SECONDS`, unless it is renewed."""
+        await self._call(self._command(LEAVE, tenant, each, conversation, UNUSED_SECONDS) for each in split(digests))
 
     async def release(self, tenant: str, uses: Iterable[tuple[str, bytes | None]]) -> None:
         """Delete what no conversation uses any more, once each of `uses` no longer uses its digests."""

@@ -104,13 +104,16 @@ class RedisSessionStore:
 
     async def remove(self, tenant: str, conversation: str, place: StoredMessage, *, now: str) -> None:
         keys, beginning = conversation_keys(self._redis, tenant, conversation), b'{"id":' + _encode(place.id) + b","
-        found = await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(place), place.id)
-        if found is None:
+        unused = await self._script(REMOVE, keys, self._ttl_seconds, now, beginning, _encode(place), place.id)
+        if unused is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        used, unused = found
-        await self._attachments.renew(tenant, conversation, used, seconds=self._ttl_seconds)
-        await self._attachments.release(tenant, [(conversation, unused)])
-        if (known := await self.get(tenant, conversation)).listed:
+        await self._attachments.leave(tenant, conversation, unused)
+        # Read after that: an append that came in between may use it again.
+        *reply, attached = await self._redis.call("HMGET", keys[0], *FIELDS, "attachments")
+        if (known := read_record(reply)) is None:
+            raise ChatError(Code.CONVERSATION_NOT_FOUND)
+        await self._attachments.renew(tenant, conversation, attached, seconds=self._ttl_seconds)
+        if known.listed:
             await self._index.touch(tenant, known, now)
 
     async def delete(self, tenant: str, conversation: str) -> None:

@@ -110,8 +110,9 @@ end
 if unused ~= '' then redis.call('HSET', KEYS[1], 'attachments', used) end
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
-return {used, unused}
+return unused
 """.replace("DIGEST", str(DIGEST_WIDTH)).replace("WIDTH", str(FEEDBACK_KEY_WIDTH))
+"""Returns the digests of what was attached, and is no more."""
 RESPONSE: Final = """
 local place = redis.call('HGET', KEYS[1], 'response:' .. ARGV[1])
 if not place then return false end

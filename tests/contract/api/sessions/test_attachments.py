@@ -3,8 +3,9 @@
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256, shake_256
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from uuid_utils import uuid7
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.sessions.attached import LOST
-from chatfleet_api.sessions.attachments import UNUSED_SECONDS
+from chatfleet_api.sessions.attachments import UNUSED_SECONDS, RedisAttachments
 from chatfleet_api.sessions.keys import attachment_keys, conversation_keys
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Append, Conversation, ResponsePlace, StoredMessage, removed
@@ -126,7 +127,38 @@ async def test_it_goes_whichever_way_its_message_goes(
     await delete(kept, new.id)
     assert await kept.kept() == DATA
     await kept.store.delete(kept.tenant, recent)
-    assert await kept.kept() is None
+    assert await kept.kept() == (DATA if delete is remove_message else None)
+
+
+async def test_the_data_of_the_last_message_that_has_it_stays_for_an_hour_after_its_removal(alone: Kept) -> None:
+    await remove_message(alone, await alone.conversation())
+
+    assert 0 < max(await alone.seconds()) <= UNUSED_SECONDS
+
+
+@pytest.mark.parametrize("step", ["keep", "leave"])
+async def test_a_message_that_comes_while_the_last_one_with_its_data_is_removed_has_it(
+    alone: Kept, monkeypatch: pytest.MonkeyPatch, step: Literal["keep", "leave"]
+) -> None:
+    first, second, now = image(), image(), NOW.isoformat(timespec="milliseconds")
+    conversation = await alone.conversation(first)
+    remove = partial(alone.store.remove, alone.tenant, conversation, removed(first.id), now=now)
+    append = partial(alone.store.append, alone.tenant, conversation, Append((second,), now=now, expected_version=None))
+    known = getattr(RedisAttachments, step)
+
+    async def interrupted(*arguments: object) -> object:
+        if step == "leave":
+            await append()
+        found = await known(*arguments)
+        if step == "keep":
+            await remove()
+        return found
+
+    monkeypatch.setattr(RedisAttachments, step, interrupted)
+    await (append() if step == "keep" else remove())
+
+    assert (await alone.store.messages(alone.tenant, conversation))[-1] == second
+    assert min(await alone.seconds()) > TTL - 60
 
 
 async def test_a_message_that_stays_keeps_what_it_shares_with_one_that_is_removed(alone: Kept) -> None:
