@@ -21,8 +21,13 @@ DIGEST_WIDTH: Final = 64
 """Of a SHA-256 in hexadecimal digits."""
 LOST: Final = "The attachment is no longer stored."
 """Stands in the place of data that Redis has lost, so that the conversation can go on."""
+BLANK: Final = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+)
+"""One white pixel: stands where there has to be an image, as in the result of a call of a computer."""
 
 _MARK: Final = ";base64,"
+_LOST_PLACE: Final = f"{_MARK}{LOST}"
 _DATA: Final = re.compile(
     rf'"data:[^";,\\]{{0,128}}(?:;[^";,\\]{{0,128}}){{0,4}}{_MARK}([A-Za-z0-9+/]{{{LEAST_CHARACTERS},}}={{0,2}})"'
 )
@@ -63,7 +68,8 @@ def whole(message: StoredMessage, data: Mapping[str, bytes]) -> StoredMessage:
         return message
     texts, end = list[str](), 0
     for place in message.attached:
-        texts += (message.item[end : place.at], b64encode(data.get(place.digest, b"")).decode())
+        found = data.get(place.digest)
+        texts += (message.item[end : place.at], LOST if found is None else b64encode(found).decode())
         end = place.at
     item = "".join((*texts, message.item[end:]))
     if any(place.digest not in data for place in message.attached):
@@ -92,12 +98,22 @@ def _decoded(text: str) -> bytes | None:
 
 def _without_lost(text: str) -> str:
     item = _item(text)
-    for name in ("content", "output"):
-        if isinstance(parts := item.get(name), list):
-            item[name] = [{"type": "input_text", "text": LOST} if _is_lost(part) else part for part in parts]
+    unseen: list[Any] = [item]
+    while unseen:  # not by recursion: a client decides on the depth
+        values = unseen.pop()
+        for place, value in values.items() if isinstance(values, dict) else enumerate(values):
+            if isinstance(values, list) and _is_lost_part(value):
+                values[place] = {"type": "input_text", "text": LOST}
+            elif _is_lost(value):
+                values[place] = BLANK if str(place).endswith("url") else LOST
+            elif isinstance(value, dict | list):
+                unseen.append(value)
     return msgspec.json.encode(item).decode()
 
 
-def _is_lost(part: object) -> bool:
-    urls = (part.get("image_url"), part.get("file_data")) if isinstance(part, dict) else ()
-    return any(isinstance(url, str) and url.endswith(_MARK) for url in urls)
+def _is_lost_part(value: object) -> bool:
+    return isinstance(value, dict) and (_is_lost(value.get("image_url")) or _is_lost(value.get("file_data")))
+
+
+def _is_lost(value: object) -> bool:
+    return isinstance(value, str) and value.endswith(_LOST_PLACE)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatfleet_api.sessions.attached import LEAST_CHARACTERS, LOST, parted, sizes_of, split, whole
+from chatfleet_api.sessions.attached import BLANK, LEAST_CHARACTERS, LOST, parted, sizes_of, split, whole
 from chatfleet_api.sessions.store import Attached, StoredMessage
 
 DATA = bytes(range(256)) * 8
@@ -88,6 +88,32 @@ def test_what_is_lost_becomes_a_text_so_that_the_conversation_goes_on() -> None:
 
     assert found[0] == {"type": "input_text", "text": LOST}
     assert found[1:] == msgspec.json.decode(item)["content"][1:]
+
+
+@pytest.mark.parametrize(
+    ("lost", "found"),
+    [
+        (
+            {"output": {"type": "computer_screenshot", "image_url": URL}},
+            {"type": "computer_screenshot", "image_url": BLANK},
+        ),
+        ({"output": URL}, LOST),
+        ({"output": [{"type": "input_text", "text": URL}]}, [{"type": "input_text", "text": LOST}]),
+        ({"output": [{"type": "image", "url": URL}]}, [{"type": "image", "url": BLANK}]),
+        ({"output": [{"deeper": [image()]}]}, [{"deeper": [{"type": "input_text", "text": LOST}]}]),
+        ({"output": {"text": "x;base64,", "of": URL}}, {"text": "x;base64,", "of": LOST}),
+    ],
+)
+def test_what_is_lost_leaves_no_empty_data_url_wherever_it_was(lost: dict[str, Any], found: object) -> None:
+    stored, _ = parted(message(msgspec.json.encode({"type": "computer_call_output", **lost}).decode()))
+
+    assert msgspec.json.decode(whole(stored, {}).item)["output"] == found
+
+
+def test_the_depth_of_an_item_does_not_matter_to_what_is_lost() -> None:
+    deep = message('{"output":' + "[" * 900 + f'"{URL}"' + "]" * 900 + "}")
+
+    assert f'"{LOST}"' in whole(parted(deep).message, {}).item
 
 
 def test_places_are_those_of_characters_and_digests_have_one_width() -> None:
