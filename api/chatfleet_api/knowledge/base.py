@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.tasks import TaskKind, Tasks
 from chatfleet_api.knowledge.contents import Contents, Passages
-from chatfleet_api.knowledge.documents import Reading
+from chatfleet_api.knowledge.documents import Reading, UnreadableError
 from chatfleet_api.knowledge.sources import Signature, Sources
 from chatfleet_contract.spec.knowledge import Knowledge
 
@@ -89,12 +89,18 @@ class KnowledgeBase:
         try:
             self._follow()
             self._failure = ""
-        except Exception as error:  # a defect, which must not end the following of other bases
-            self._seen = None
-            failure = f"the documents of {self._sources.names} cannot be indexed ({type(error).__name__}); see the log"
-            if failure != self._failure:
-                logger.exception("Documents not indexed")
-            self._failure = failure
+        except UnreadableError as unreadable:
+            self._failed(unreadable, str(unreadable))
+        except Exception as error:  # noqa: BLE001  # a defect, which must not end the following of other bases
+            why = type(error).__name__
+            self._failed(error, f"the documents of {self._sources.names} cannot be indexed ({why}); see the log")
+
+    def _failed(self, error: Exception, failure: str) -> None:
+        """Go on with the version before, and read again at the next look."""
+        self._seen = None
+        if failure != self._failure:
+            logger.error("Documents not indexed: %s", failure, exc_info=error)
+        self._failure = failure
 
     def _follow(self) -> None:
         signature = self._sources.signature()

@@ -10,6 +10,10 @@ MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 MARKDOWN: Final = (".md", ".markdown")
 
 
+class UnreadableError(Exception):
+    """A source cannot be read now, and may be later; the text is the cause, with the remedy."""
+
+
 class Document(NamedTuple):
     """One text."""
 

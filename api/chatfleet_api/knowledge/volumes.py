@@ -4,14 +4,15 @@ What is read is bounded in number and size, and nothing outside of the volume is
 as git-sync and the kubelet publish versions, and no further. The content is that of whoever may write to the volume.
 """
 
+import errno
 import logging
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
-from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES, Document, Reading, decoded, why
+from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES, Document, Reading, UnreadableError, decoded, why
 from chatfleet_api.knowledge.pdf_texts import MAX_PDF_BYTES, NotYetError, PdfTexts
 
 PDF: Final = ".pdf"
@@ -22,6 +23,8 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 16
 MAX_ENTRIES: Final = 20_000
 """Of all folders, documents or not."""
+GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Of a file that was removed, or of a link to nowhere; another error is that of the file system."""
 MAX_NAMED: Final = 3
 """Files that are named, of those that are not read."""
 
@@ -53,7 +56,13 @@ class Volume(NamedTuple):
         return f"{self.claim}/{self.folder}" if self.folder else self.claim
 
     def files(self) -> list[VolumeFile]:
-        """Return its documents by name, `MAX_FILES` and one more at most."""
+        """Return its documents by name, `MAX_FILES` and one more at most; raises `UnreadableError`."""
+        try:
+            return self._files()
+        except OSError as wrong:
+            raise self._unreadable(wrong) from wrong
+
+    def _files(self) -> list[VolumeFile]:
         root = self.root.resolve()
         start = _within(root, self.root / self.folder)
         if start is None:
@@ -66,8 +75,12 @@ class Volume(NamedTuple):
         return sorted(found)
 
     def read(self, pdfs: PdfTexts) -> Reading:
-        """Return its documents, and which are not read and why; texts of PDFs are from `pdfs`."""
+        """Return its documents, and which are not read and why; texts of PDFs are from `pdfs`.
+
+        Raises `UnreadableError`, also if the file system has failed for all files.
+        """
         files, documents, problems, size, later = self.files(), list[Document](), list[str](), 0, 0
+        failed: OSError | None = None
         if not files:
             return Reading((), (f"{self._where} has no documents; add files that end in {', '.join(ENDINGS)}",))
         pdfs.begin()
@@ -80,7 +93,13 @@ class Volume(NamedTuple):
                 later += 1
             except (OSError, ValueError) as wrong:
                 problems.append(f"file {file.name} of volume claim {self.claim} is not read: {why(wrong)}")
+                failed = wrong if _is_of_file_system(wrong) else failed
+        if failed and not documents:
+            raise self._unreadable(failed)
         return Reading(tuple(documents), self._problems(files, problems, later), unfinished=later > 0)
+
+    def _unreadable(self, wrong: OSError) -> UnreadableError:
+        return UnreadableError(f"{self._where} cannot be read: {why(wrong)}; see the file system of the volume")
 
     def _text(self, file: VolumeFile, room: int, pdfs: PdfTexts) -> str:
         root = self.root.resolve()
@@ -132,18 +151,27 @@ def _encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def _is_of_file_system(wrong: Exception) -> TypeGuard[OSError]:
+    """Return whether the file system has failed, so that it is not known what there is."""
+    return isinstance(wrong, OSError) and not isinstance(wrong, PermissionError) and wrong.errno not in GONE
+
+
 def _scanned(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
-    except OSError:  # it was removed, or may not be read
+    except OSError as wrong:
+        if _is_of_file_system(wrong):
+            raise
         return []
 
 
 def _state(path: Path) -> os.stat_result | None:
     try:
         return path.lstat()
-    except OSError:
+    except OSError as wrong:
+        if _is_of_file_system(wrong):
+            raise
         return None
 
 
@@ -151,7 +179,9 @@ def _within(root: Path, path: Path) -> Path | None:
     """Return where `path` leads, without links; None: out of `root`, or nowhere."""
     try:
         target = path.resolve(strict=True)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError) as wrong:
+        if _is_of_file_system(wrong):
+            raise
         return None
     return target if target.is_relative_to(root) else None
 

@@ -1,10 +1,12 @@
 """Documents of a volume: files in folders, bounded, and none from outside of it."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.knowledge import pdf_texts
 from chatfleet_api.knowledge import volumes as module
 from chatfleet_api.knowledge.base import KnowledgeBase
@@ -149,3 +151,35 @@ async def test_what_utf_8_has_not_is_replaced_in_names_and_texts(
     assert [*base.problems] == [
         "file ?.md of volume claim docs is not read: it is not UTF-8; store it as text or Markdown"
     ]
+
+
+@pytest.mark.parametrize("call", ["scandir", "lstat", "stat", "open"])
+async def test_a_file_system_that_fails_leaves_the_version_before(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    write(root, a_md="Refunds by card.")
+    knowledge = Knowledge(sources=[Source(volume_claim_ref=VolumeClaimRef(name="docs"))])
+    base, ours = KnowledgeBase(knowledge, tmp_path), getattr(os, call)
+    await base.refresh()
+    write(root, b_md="Refunds are rare.")
+
+    def failing(path: object, *given: object, **named: object) -> object:
+        if str(path).startswith(str(root)):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return ours(path, *given, **named)
+
+    async def found(base: KnowledgeBase) -> set[str]:
+        return {each.source for each in (await base.passages(QUESTION)).retrieved}
+
+    monkeypatch.setattr(os, call, failing)
+    await base.refresh()
+    assert await found(base) == {"docs/a.md"}
+    problem = "volume claim docs cannot be read: Stale file handle; see the file system of the volume"
+    assert [*base.problems] == [problem]
+    with pytest.raises(ChatError) as refused:
+        await found(KnowledgeBase(knowledge, tmp_path))
+    assert (refused.value.code, refused.value.detail) == (Code.KNOWLEDGE_UNAVAILABLE, problem)
+    monkeypatch.undo()
+    await base.refresh()
+    assert await found(base) == {"docs/a.md", "docs/b.md"}
+    assert not base.problems
