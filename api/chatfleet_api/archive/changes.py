@@ -66,7 +66,7 @@ class Changes(NamedTuple):
     messages: Sequence[StoredMessage] = ()
     """In order of their first entry, each in the state of its last one."""
     feedback: Sequence[Feedback] | None = None
-    """All that there is; None: it did not change."""
+    """All that Redis has; None: it did not change."""
     archived: int = 0
     """Entries of the list that are archived with this."""
     more: bool = False

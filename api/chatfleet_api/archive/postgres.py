@@ -119,11 +119,10 @@ class PostgresArchive:
         await connection.execute(statements.TENANT, names)
         if deleted := [each.marked.conversation for each in changes if each.deleted]:
             await connection.execute(statements.DELETE, {"ids": deleted})
-        if refreshed := [each.marked.conversation for each in changes if each.feedback is not None]:
-            await connection.execute(statements.NO_FEEDBACK, {"ids": refreshed})
         for statement, found in (
             (statements.CONVERSATIONS, rows.conversations(changes)),
             (statements.MESSAGES, rows.messages(changes)),
+            (statements.NO_FEEDBACK, rows.removed(changes)),
             (statements.FEEDBACK, rows.feedback(changes)),
             (statements.USAGE, rows.usage(changes)),
         ):

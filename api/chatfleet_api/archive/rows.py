@@ -43,6 +43,17 @@ def messages(changes: Iterable[Changes]) -> list[Row]:
     return [_message(conversation, message, ordinal) for ordinal, (conversation, message) in enumerate(found)]
 
 
+def removed(changes: Iterable[Changes]) -> list[Row]:
+    """Return which messages are removed."""
+    return [
+        {"conversation_id": each.conversation.id, "message_id": message.id}
+        for each in changes
+        if each.conversation
+        for message in each.messages
+        if message.removed
+    ]
+
+
 def feedback(changes: Iterable[Changes]) -> list[Row]:
     return [
         {

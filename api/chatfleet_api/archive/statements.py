@@ -50,7 +50,13 @@ ON CONFLICT (deployment, tenant, conversation_id, id) DO UPDATE SET
   model = excluded.model, created_at = excluded.created_at, removed = excluded.removed, metadata = excluded.metadata
 """
 """A message keeps the position that it has; new ones come after all that are there."""
-NO_FEEDBACK: Final = "DELETE FROM chatfleet.feedback WHERE conversation_id = ANY(%(ids)s::uuid[])"
+NO_FEEDBACK: Final = """
+DELETE FROM chatfleet.feedback f
+USING jsonb_to_recordset(%(rows)s::jsonb) AS r(conversation_id uuid, message_id uuid)
+WHERE f.deployment = %(deployment)s AND f.tenant = %(tenant)s
+  AND f.conversation_id = r.conversation_id AND f.message_id = r.message_id
+"""
+"""What is on a removed message goes with it. All else stays: Redis need not know it, if a conversation began anew."""
 FEEDBACK: Final = """
 INSERT INTO chatfleet.feedback
   (deployment, tenant, conversation_id, key, user_id, message_id, thumb, rating, comment, created_at, updated_at)
@@ -59,6 +65,8 @@ SELECT %(deployment)s, %(tenant)s, conversation_id, key, user_id, message_id, th
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
   conversation_id uuid, key text, user_id text, message_id uuid, thumb text, rating smallint, comment text,
   created_at timestamptz, updated_at timestamptz)
+ON CONFLICT (deployment, tenant, conversation_id, key) DO UPDATE SET
+  thumb = excluded.thumb, rating = excluded.rating, comment = excluded.comment, updated_at = excluded.updated_at
 """
 USAGE: Final = """
 INSERT INTO chatfleet.usage

@@ -270,13 +270,14 @@ async def test_what_begins_anew_while_postgresql_is_down_is_one_conversation_wit
 ) -> None:
     shop = Shop(single, postgres.database(), tmp_path)
     conversation = await rich(shop)
-    before = await shop.sessions.messages("acme", conversation)
+    before, given = await shop.sessions.messages("acme", conversation), await shop.feedback.all("acme", conversation)
     async with shop.pod() as keeper:
         await shop.expire(conversation)
         await shop.down(keeper)
         anew = Conversation(conversation, "ann", None, {"n": 1}, LATER, LATER)  # by an id that its client has chosen
         await shop.sessions.create("acme", anew)
         await shop.say(conversation, new := message("and now?"))
+        again = await shop.feedback.put("acme", conversation, Feedback("ann", new.id, LATER, LATER, thumb="down"))
         await shop.up(keeper)
         await shop.expire(conversation)
         known = await shop.sessions.get("acme", conversation)
@@ -285,6 +286,8 @@ async def test_what_begins_anew_while_postgresql_is_down_is_one_conversation_wit
             *(each.id for each in before),
             new.id,
         ]
+        kept = await shop.feedback.all("acme", conversation)
+        assert {each.key: each for each in kept} == {each.key: each for each in (*given, again)}
 
 
 @pytest.mark.timeout(60)
