@@ -143,15 +143,19 @@ class ArchivedSessionStore:
 
 
 class ArchivedFeedbackStore:
-    """The same of feedback."""
+    """The same of feedback. With an archive it renews its conversation, with which it would expire."""
 
     def __init__(self, feedback: FeedbackStore, expired: Expired, archived: Live[bool]) -> None:
         self._feedback, self._expired, self._archived = feedback, expired, archived
 
     async def put(self, tenant: str, conversation: str, feedback: Feedback) -> Feedback:
-        put = partial(self._feedback.put, tenant, conversation, feedback)
         if not self._archived():
-            return await put()
+            return await self._feedback.put(tenant, conversation, feedback)
+
+        async def put() -> Feedback:
+            await self._expired.keep(tenant, conversation, feedback.updated_at, UNARCHIVED_SECONDS)
+            return await self._feedback.put(tenant, conversation, feedback)
+
         return await self._expired.changed(tenant, conversation, put, FEEDBACK)
 
     async def all(self, tenant: str, conversation: str) -> tuple[Feedback, ...]:

@@ -78,6 +78,10 @@ class Expired:
                 return
         raise ChatError(Code.CONVERSATION_CHANGED)
 
+    async def keep(self, tenant: str, conversation: str, given: str, seconds: int) -> None:
+        """Keep one that has not expired for at least `seconds` from now, for the feedback that is `given`."""
+        await self._loading.keep(tenant, conversation, given, seconds)
+
     async def forget(self, tenant: str, conversation: str) -> None:
         """Let nothing be loaded that was read before; the conversation has the mark that it is deleted."""
         await self._loading.stop(tenant, conversation)

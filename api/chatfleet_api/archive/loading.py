@@ -39,6 +39,14 @@ redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('EXPIRE', KEYS[2], ttl)
 return 1
 """
+KEEP: Final = """
+local ttl, given = unpack(ARGV)
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+redis.call('HSET', KEYS[1], 'given', given)
+redis.call('EXPIRE', KEYS[1], ttl)
+redis.call('EXPIRE', KEYS[2], ttl)
+return redis.call('HGET', KEYS[1], 'attachments')
+"""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -65,6 +73,13 @@ class Loading:
         if stored:
             await attachments.renew(tenant, ident, kept.digests.encode(), seconds=ttl)
         return bool(stored)
+
+    async def keep(self, tenant: str, conversation: str, given: str, seconds: int) -> None:
+        """Keep one that is there for at least `seconds` from now: feedback is `given`, which alone renews nothing."""
+        ttl = max(seconds, self._conversations().ttl_seconds)
+        keys = conversation_keys(self._redis, tenant, conversation)
+        attached = await self._redis.call("EVAL", KEEP, 2, *keys, ttl, given)
+        await self._attachments.renew(tenant, conversation, attached, seconds=ttl)
 
     async def stop(self, tenant: str, conversation: str) -> None:
         """Let nothing be stored that was read before."""

@@ -256,6 +256,27 @@ async def test_a_conversation_outlives_its_time_until_it_is_archived(
     assert all([await single.call("TTL", key) <= TTL for key in keys])
 
 
+async def test_feedback_that_is_not_archived_outlives_its_conversation_s_time_and_its_deletion_by_age(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    conversation = await shop.conversation()
+    await shop.say(conversation, message("hi"))
+    keys = [single.key("acme", kind, conversation) for kind in ("conversation", "messages")]
+    async with shop.pod() as keeper:
+        await shop.archived()
+        await shop.down(keeper)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        given = await shop.feedback.put("acme", conversation, Feedback("ann", None, now, now, thumb="up"))
+        assert all([await single.call("TTL", key) > 100 * TTL for key in keys])
+        assert await shop.sessions.delete_older("acme", datetime.now(UTC) + timedelta(days=1), limit=10) == 0
+        assert await shop.feedback.all("acme", conversation) == (given,)
+        await shop.up(keeper)
+        await shop.archived()
+    assert all([await single.call("TTL", key) <= TTL for key in keys])
+    assert [row["thumb"] for row in shop.rows("SELECT * FROM chatfleet.feedback")] == ["up"]
+
+
 async def test_a_full_queue_refuses_changes_of_further_conversations_alone(single: RedisClient) -> None:
     marks = Marks(single, most=2)
     first, second, third = (str(uuid7()) for _ in range(3))
