@@ -1,5 +1,7 @@
 """Which conversations a caller sees: one whose credential names a user, that user's; any other, all of its tenant."""
 
+from contextlib import suppress
+
 from chatfleet_api.domain import presence
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.principal import Principal
@@ -13,7 +15,8 @@ async def require_visible(sessions: SessionStore, principal: Principal, conversa
     """
     if principal.user is None:
         if presence.visit() is not None:  # of whom this request is, is known by its conversation alone
-            presence.note(principal.tenant, (await sessions.get(principal.tenant, conversation)).user_id)
+            with suppress(ChatError):  # who is present decides nothing
+                presence.note(principal.tenant, (await sessions.get(principal.tenant, conversation)).user_id)
         return
     if (await sessions.get(principal.tenant, conversation)).user_id != principal.user:
         raise ChatError(Code.CONVERSATION_NOT_FOUND)

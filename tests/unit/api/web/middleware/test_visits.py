@@ -5,14 +5,19 @@ from collections import Counter
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
+from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.domain import presence
 from chatfleet_api.domain.dispatch import Dispatcher, EventKind
+from chatfleet_api.domain.errors import Code
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.pod.webhooks import emit_inactive
+from chatfleet_api.sessions.memory import MemorySessionStore
+from chatfleet_api.sessions.store import ArchiveUnavailableError, Conversation
 from chatfleet_api.web.middleware.visits import Visits
 from chatfleet_api.web.state import PRINCIPAL
-from harness.pods.runs import loop_now
+from harness.pods.runs import conversations, loop_clock, loop_now
 
 pytestmark = pytest.mark.looptime
 
@@ -70,6 +75,23 @@ async def test_the_user_of_a_credential_is_present_until_the_request_has_ended()
 async def test_a_request_of_a_service_is_one_of_whom_it_names() -> None:
     assert await served(Present(), Principal("shop", "key:web", any_user=True), "bob") == [("shop", "bob")]
     assert await served(Present(), Principal("shop", "key:web", any_user=True)) == []
+
+
+class ExpiredSessions(MemorySessionStore):
+    """Has only conversations that have expired, while the archive is down."""
+
+    @override
+    async def get(self, tenant: str, conversation: str) -> Conversation:
+        raise ArchiveUnavailableError(Code.STORAGE_UNAVAILABLE)
+
+
+async def test_a_request_of_a_service_goes_on_when_whom_it_names_cannot_be_known() -> None:
+    present, sessions = Present(), ExpiredSessions(conversations(), clock=loop_clock)
+    with presence.visiting(present):
+        await require_visible(sessions, Principal("shop", "key:web", any_user=True), "c")
+        with pytest.raises(ArchiveUnavailableError):
+            await require_visible(sessions, Principal("shop", "token", "ann"), "c")
+    assert present.entered == []
 
 
 async def test_no_one_is_noted_where_it_does_not_matter() -> None:
