@@ -1,7 +1,8 @@
 """Which conversations are to be archived: the queue in Redis, and the scripts that are its steps.
 
 - `archive:queue`: a sorted set of `<tenant>/<conversation>` by the time (ms) from which `SETTLING_SECONDS` count
-- `archive:marks`: a hash of the newest mark of each: its time and what it is about, as `<ms>:<flags>`
+- `archive:marks`: a hash of the newest mark of each: its time and what it is about, as `<ms>:<flags>`; and of the
+  number of marks of each tenant that has some, by `n:<tenant>`
 - `archive-writer`: the lease of the pod that archives
 
 A change is marked before it is made, and the mark stays until the conversation was read long enough after it: whatever
@@ -24,6 +25,8 @@ FEEDBACK: Final = "F"
 
 MAX_MARKED: Final = 500_000
 """Conversations that wait, about 200 bytes each; beyond them, changes of others are refused until there is room."""
+SHARE: Final = 9
+"""Of a tenant: so many times what it leaves free. Of 500,000, one alone has at most 450,000, and the next 45,000."""
 SETTLING_SECONDS: Final = 5.0
 """Longer than a command that was sent to Redis, and sent again, can take to arrive."""
 RETRY_FAILED_SECONDS: Final = 60.0
@@ -36,14 +39,16 @@ local now = math.floor(time[1] * 1000 + time[2] / 1000)
 MARK: Final = (
     _NOW
     + """
-local member, flags, most = unpack(ARGV)
-local before = redis.call('HGET', KEYS[2], member)
+local member, flags, most, share = unpack(ARGV)
+local before, count = redis.call('HGET', KEYS[2], member), 'n:' .. string.match(member, '^[^/]*')
 if before then
   for flag in string.gmatch(string.match(before, ':(.*)'), '.') do
     if not string.find(flags, flag, 1, true) then flags = flags .. flag end
   end
-elseif redis.call('ZCARD', KEYS[1]) >= tonumber(most) then
+elseif tonumber(redis.call('HGET', KEYS[2], count) or 0) >= share * (most - redis.call('ZCARD', KEYS[1])) then
   return 0
+else
+  redis.call('HINCRBY', KEYS[2], count, 1)
 end
 redis.call('HSET', KEYS[2], member, string.format('%.0f:%s', now, flags))
 redis.call('ZADD', KEYS[1], 'NX', now, member)
@@ -73,7 +78,10 @@ for i = 4, #ARGV, 3 do
   if outcome == 'failed' then
     redis.call('ZADD', KEYS[1], seen + pause, member)
   elseif outcome == 'done' and newest == mark and at <= seen - settling then
-    redis.call('HDEL', KEYS[2], member)
+    local count = 'n:' .. string.match(member, '^[^/]*')
+    if redis.call('HDEL', KEYS[2], member) == 1 and redis.call('HINCRBY', KEYS[2], count, -1) < 1 then
+      redis.call('HDEL', KEYS[2], count)
+    end
     redis.call('ZREM', KEYS[1], member)
   elseif outcome == 'done' then
     redis.call('ZADD', KEYS[1], at, member)
@@ -121,13 +129,13 @@ class Marks:
         """Mark a conversation, which is about to change.
 
         Raises:
-            ChatError: STORAGE_UNAVAILABLE, also when the queue is full.
+            ChatError: STORAGE_UNAVAILABLE, also when the queue is full, or has as much of the tenant as it can have.
         """
         if not is_id(conversation):
             return
         member = f"{quote(tenant, safe='')}/{conversation}"
-        if not await self._redis.call("EVAL", MARK, 2, *self._keys, member, flag, self._most):
-            detail = f"the archive is behind by {self._most} conversations; make PostgreSQL available"
+        if not await self._redis.call("EVAL", MARK, 2, *self._keys, member, flag, self._most, SHARE):
+            detail = f"too many conversations wait for the archive, of at most {self._most}; make PostgreSQL available"
             raise ChatError(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_SECONDS, detail=detail)
 
     async def deleted(self, tenant: str, conversations: Sequence[str]) -> frozenset[str]:

@@ -22,7 +22,7 @@ from chatfleet_api.archive import archived, rows
 from chatfleet_api.archive import changes as changing
 from chatfleet_api.archive.changes import Changes
 from chatfleet_api.archive.keeper import ArchiveKeeper
-from chatfleet_api.archive.marks import Marks, Queued, writer_key
+from chatfleet_api.archive.marks import Marks, Queued, marks_keys, writer_key
 from chatfleet_api.archive.postgres import PostgresArchive, TermLostError, UnavailableError
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
@@ -287,6 +287,31 @@ async def test_a_full_queue_refuses_changes_of_further_conversations_alone(singl
         await marks.add("acme", third)
     assert caught.value.code is Code.STORAGE_UNAVAILABLE
     assert "archive" in (caught.value.detail or "")
+
+
+async def test_a_tenant_leaves_room_in_the_queue_for_others(single: RedisClient) -> None:
+    marks = Marks(single, most=20, settling=0)
+
+    async def fill(tenant: str) -> int:
+        for number in range(100):
+            try:
+                await marks.add(tenant, str(uuid7()))
+            except ChatError:
+                return number
+        return 100
+
+    async def settle(tenant: str) -> None:
+        found = await marks.look(100)
+        outcomes = [(each, "done") for each in found.due if each.tenant == tenant]
+        await marks.settle(found.at, outcomes)
+        await marks.settle(found.at, outcomes)  # the reply to the first was lost
+
+    assert [await fill("n:a/b"), await fill("other"), await fill("third")] == [18, 2, 0]
+    await settle("n:a/b")
+    assert [await fill("other"), await fill("n:a/b")] == [16, 2]
+    await settle("other")
+    await settle("n:a/b")
+    assert await single.call("EXISTS", *marks_keys(single)) == 0
 
 
 async def test_a_mark_stays_until_it_is_older_than_a_command_under_way_and_there_is_no_newer_one(
