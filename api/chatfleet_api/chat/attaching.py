@@ -1,7 +1,8 @@
 """Attachments of a message with their content: that of a data URL, or what is fetched from an address."""
 
+import asyncio
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -12,6 +13,9 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.live import Live
 from chatfleet_contract.spec.conversations import Attachments
 
+SECONDS: Final = 10.0
+"""For all that is fetched for one message."""
+
 _SCHEME: Final = "https:"
 _RETRY_SECONDS: Final = 1.0
 
@@ -19,14 +23,15 @@ _RETRY_SECONDS: Final = 1.0
 class Fetch(Protocol):
     """Fetches what is at an address."""
 
-    async def __call__(self, url: str, *, max_bytes: int) -> Downloaded:
-        """Return what is at `url`; raise `DownloadError`."""
+    async def __call__(self, url: str, *, max_bytes: int, tenant: str) -> Downloaded:
+        """Return what is at `url`, for `tenant`; raise `DownloadError`."""
         ...
 
 
-async def fetch_nothing(url: str, *, max_bytes: int) -> Downloaded:
+async def fetch_nothing(url: str, *, max_bytes: int, tenant: str) -> Downloaded:
     """Refuse every address."""
-    raise DownloadError("refused", f"no address is requested, neither {url} nor up to {max_bytes} bytes of it")
+    detail = f"no address is requested for tenant {tenant}, neither {url} nor up to {max_bytes} bytes of it"
+    raise DownloadError("refused", detail)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +41,8 @@ class Attaching:
     bounds: Live[Attachments] = Live(Attachments)  # noqa: RUF009  # immutable
     fetch: Fetch = fetch_nothing
 
-    async def whole(self, message: NewMessage) -> NewMessage:
-        """Return `message` with attachments that are checked, each with a data URL.
+    async def whole(self, message: NewMessage, tenant: str) -> NewMessage:
+        """Return `message` of `tenant` with attachments that are checked, each with a data URL.
 
         Raises `ChatError`: INVALID_REQUEST, ATTACHMENT_UNAVAILABLE.
         """
@@ -45,20 +50,35 @@ class Attaching:
             return message
         bounds = self.bounds()
         require_count(message.attachments, bounds.max_count)
+        source = _Source(self.fetch, tenant, bounds.max_bytes, asyncio.get_running_loop().time() + SECONDS)
         found: list[Attachment] = []
         for at, attachment in enumerate(message.attachments):
             where = f"attachments[{at}]"
-            content = await self._content(attachment.url, f"{where}.url", bounds.max_bytes)
+            content = await source.content(attachment.url, f"{where}.url")
             found.append(checked(attachment, content, where, bounds.max_bytes))
         return replace(message, attachments=tuple(found))
 
-    async def _content(self, url: str, where: str, max_bytes: int) -> Content:
+
+class _Source(NamedTuple):
+    """Where the attachments of one message come from."""
+
+    fetch: Fetch
+    tenant: str
+    max_bytes: int
+    deadline: float
+    """Of the event loop, for all of them."""
+
+    async def content(self, url: str, where: str) -> Content:
         if url[: len(_SCHEME)].lower() != _SCHEME:
-            return read_data_url(url, where, max_bytes)
+            return read_data_url(url, where, self.max_bytes)
         try:
-            fetched = await self.fetch(url, max_bytes=max_bytes)
+            async with asyncio.timeout_at(self.deadline):
+                fetched = await self.fetch(url, max_bytes=self.max_bytes, tenant=self.tenant)
         except DownloadError as error:
-            raise _failed(error.failure, where, max_bytes, str(error)) from None
+            raise _failed(error.failure, where, self.max_bytes, str(error)) from None
+        except TimeoutError:
+            detail = f"the downloads of the message took {SECONDS:g} s"
+            raise _failed("unavailable", where, self.max_bytes, detail) from None
         return Content(fetched.content_type, fetched.data)
 
 

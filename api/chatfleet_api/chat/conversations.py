@@ -177,7 +177,9 @@ class Conversations:
             record = IdempotencyRecord(key, digest, self.new_id())
             if replay := await find_replay(self.pool, self.sessions, principal.tenant, conversation, record):
                 return replay
-        message = await self.attaching.whole(message)
+        if isinstance(message.attachments, tuple):
+            with self.pool.admit():  # what is attached may take seconds to come
+                message = await self.attaching.whole(message, principal.tenant)
         start: TryStart[Run | Replay] = partial(self.sender.send, principal, conversation, message)
         if record is not None:
             start = partial(_start_or_replay, self.sender, principal, conversation, message, record)

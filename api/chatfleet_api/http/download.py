@@ -4,6 +4,7 @@ Each request, also one after a redirect, has a connection of its own, which the 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -32,17 +33,19 @@ class Downloader:
     def __init__(self, dialer: Callable[[], Dialer]) -> None:
         """`dialer` returns what opens connections to URLs of clients, by the current configuration."""
         self._dialer = dialer
-        self._running = 0
+        self._running = Counter[str]()
 
-    async def fetch(self, url: str, *, max_bytes: int) -> Downloaded:
-        """Return what is at `url`, following redirects.
+    async def fetch(self, url: str, *, max_bytes: int, tenant: str) -> Downloaded:
+        """Return what is at `url`, following redirects. A tenant has at most as many downloads as are left to others.
 
         Raises:
-            DownloadError: the guard refuses the URL, no whole body came in time, or it is too large.
+            DownloadError: the guard refuses the URL, no whole body came in time, it is too large, or there are too many
+                downloads.
         """
-        if self._running >= MAX_DOWNLOADS:
-            raise DownloadError("busy", f"{self._running} downloads are under way")
-        self._running += 1
+        running, own = self._running.total(), self._running[tenant]
+        if own >= MAX_DOWNLOADS - running:
+            raise DownloadError("busy", f"{running} downloads are under way, {own} of them for the same tenant")
+        self._running[tenant] += 1
         try:
             async with asyncio.timeout(SECONDS):
                 return await self._follow(url, max_bytes)
@@ -51,7 +54,7 @@ class Downloader:
         except (OSError, BrokenError) as error:  # also what the guard refuses at its address: a name shows nothing
             raise DownloadError("unavailable", str(error)) from None
         finally:
-            self._running -= 1
+            self._running -= Counter((tenant,))  # it forgets a tenant that has none
 
     async def _follow(self, url: str, max_bytes: int) -> Downloaded:
         for _ in range(MAX_REDIRECTS + 1):

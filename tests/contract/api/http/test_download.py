@@ -73,14 +73,14 @@ def redirecting(location: str, status: int = 302) -> Handler:
     return sending(b"", status, Location=location)
 
 
-async def failure(site: Site, url: str = URL, max_bytes: int = len(DATA)) -> str:
+async def failure(site: Site, url: str = URL, max_bytes: int = len(DATA), tenant: str = "acme") -> str:
     with pytest.raises(DownloadError) as caught:
-        await site.downloader.fetch(url, max_bytes=max_bytes)
+        await site.downloader.fetch(url, max_bytes=max_bytes, tenant=tenant)
     return caught.value.failure
 
 
 async def test_what_is_at_a_url_is_fetched_without_anything_of_the_pod(site: Site) -> None:
-    found = await site.downloader.fetch(f"https://{HOST}/a.png?b=c#d", max_bytes=len(DATA))
+    found = await site.downloader.fetch(f"https://{HOST}/a.png?b=c#d", max_bytes=len(DATA), tenant="acme")
 
     assert found == Downloaded("image/png", DATA)
     (request,) = site.server.requests
@@ -96,7 +96,7 @@ async def test_what_is_at_a_url_is_fetched_without_anything_of_the_pod(site: Sit
 async def test_a_redirect_is_followed_and_checked_anew(site: Site) -> None:
     site.server.answers(redirecting("/b.png"), redirecting("https://images.example.com/c.png", 307), sending(DATA))
 
-    assert (await site.downloader.fetch(URL, max_bytes=len(DATA))).data == DATA
+    assert (await site.downloader.fetch(URL, max_bytes=len(DATA), tenant="acme")).data == DATA
     assert [request.path for request in site.server.requests] == ["/a.png", "/b.png", "/c.png"]
     assert site.dialed == [PUBLIC] * 3
 
@@ -110,7 +110,7 @@ async def test_no_hostile_url_is_ever_connected_to_be_it_named_or_the_target_of_
         if url.isascii():
             site.server.answers(redirecting(url), sending(DATA))
             with suppress(DownloadError):  # some are paths of the same server, by the standard of URLs
-                await site.downloader.fetch(URL, max_bytes=len(DATA))
+                await site.downloader.fetch(URL, max_bytes=len(DATA), tenant="acme")
     assert len(site.server.requests) > len(urls) // 10
     assert {*site.dialed} == {PUBLIC}
 
@@ -191,16 +191,22 @@ async def test_a_server_that_breaks_off_or_says_nothing_is_unavailable(
     assert await failure(site) == "unavailable"
 
 
-async def test_a_pod_fetches_so_many_at_a_time_and_no_more(site: Site) -> None:
+@pytest.mark.parametrize(("tenants", "most"), [(MAX_DOWNLOADS, MAX_DOWNLOADS), (1, MAX_DOWNLOADS // 2)])
+async def test_a_pod_fetches_so_many_at_a_time_and_half_of_them_for_one_tenant(
+    site: Site, tenants: int, most: int
+) -> None:
     async def hang(reply: Reply) -> None:
         await reply.hang()
 
     site.server.answers(hang)
-    fetching = [asyncio.create_task(site.downloader.fetch(URL, max_bytes=9)) for _ in range(MAX_DOWNLOADS)]
-    await eventually_async(lambda: len(site.server.requests) == MAX_DOWNLOADS)
-    assert await failure(site) == "busy"
+    fetching = [
+        asyncio.create_task(site.downloader.fetch(URL, max_bytes=9, tenant=f"tenant-{each % tenants}"))
+        for each in range(most)
+    ]
+    await eventually_async(lambda: len(site.server.requests) == most)
+    assert await failure(site, tenant="tenant-0") == "busy"
     for task in fetching:
         task.cancel()
     await asyncio.gather(*fetching, return_exceptions=True)
     site.server.answers(sending(DATA))
-    assert (await site.downloader.fetch(URL, max_bytes=len(DATA))).data == DATA
+    assert (await site.downloader.fetch(URL, max_bytes=len(DATA), tenant="tenant-0")).data == DATA

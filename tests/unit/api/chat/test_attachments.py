@@ -1,10 +1,12 @@
 """Attachments of a message: what is accepted, as what a model gets it, and what is refused with the field."""
 
+import asyncio
 from base64 import b64encode
 from typing import Any, Final
 
 import pytest
 
+from chatfleet_api.chat.attaching import SECONDS
 from chatfleet_api.domain.downloads import Downloaded, DownloadError, Failure
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import FileData, FilePart, TextPart
@@ -220,12 +222,41 @@ class Web:
         self.pages = pages
         self.asked: list[tuple[str, int]] = []
 
-    async def fetch(self, url: str, *, max_bytes: int) -> Downloaded:
+    async def fetch(self, url: str, *, max_bytes: int, tenant: str) -> Downloaded:
+        assert tenant == "default"
         self.asked.append((url, max_bytes))
         found = self.pages[url.removeprefix("https://").removeprefix("HTTPS://").partition(".")[0]]
         if isinstance(found, Downloaded):
             return found
         raise DownloadError(found, "10.0.0.7 refused the connection")
+
+
+async def test_all_that_is_fetched_for_one_message_has_one_deadline() -> None:
+    async def fetch(url: str, *, max_bytes: int, tenant: str) -> Downloaded:  # noqa: ARG001  # as the port has it
+        await asyncio.sleep(SECONDS * 0.6)
+        return Downloaded("image/png", PNG)
+
+    provider, begun = FakeProvider(text("a"), [STOP]), asyncio.get_running_loop().time()
+    served = Pod(provider, fetch=fetch)
+    attachment = {"type": "image", "url": "https://a.example.com/"}
+
+    refused = await send(served, await begin(served), *[attachment] * 3)
+
+    error = refused.json()
+    assert (refused.status, error["code"], error["param"]) == (502, "attachment_unavailable", "attachments[1].url")
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(SECONDS, abs=0.1)
+    assert not provider.asked
+
+
+async def test_a_full_pod_fetches_nothing() -> None:
+    web = Web(a=Downloaded("image/png", PNG))
+    served = Pod(FakeProvider(text("a"), [STOP]), capacity=1, fetch=web.fetch)
+    conversation, attachment = await begin(served), {"type": "image", "url": "https://a.example.com/"}
+
+    with served.pool.admit():
+        refused = await send(served, conversation, attachment)
+    assert (refused.status, refused.json()["code"], web.asked) == (503, "at_capacity", [])
+    assert (await send(served, conversation, attachment)).status == 200
 
 
 @pytest.mark.parametrize("scheme", ["https", "HTTPS"])
