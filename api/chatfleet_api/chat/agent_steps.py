@@ -47,7 +47,7 @@ class AgentSteps:
         delegated = await provider.delegate(request)
         if delegated.agent is not None:
             answer.publish((delegated.agent,))
-        progress = progress_of(answer.before)
+        progress = progress_of(answer.before, request.decided)
         progress.agent = delegated.name
         stage = _stage(delegated.team, progress)
         while True:

@@ -16,7 +16,7 @@ from chatfleet_api.chat.reply import steps_of
 from chatfleet_api.chat.tool_approval import refused_by
 from chatfleet_api.chat.tool_progress import CallingStep, progress_of
 from chatfleet_api.domain.errors import ChatError, Code, NotFoundError
-from chatfleet_api.domain.events import Event, RequiresAction, ServerToolCall, ServerToolEvent, Token
+from chatfleet_api.domain.events import Agent, Event, RequiresAction, ServerToolCall, ServerToolEvent, Token
 from chatfleet_api.domain.request import DecidedStep, Message
 from chatfleet_api.sessions.store import StoredMessage
 from chatfleet_api.sessions.tree import path_to
@@ -131,7 +131,7 @@ def resumption_of(path: Sequence[StoredMessage], decisions: Sequence[Decision]) 
     progress = progress_of([event for message in path[first:] for event in _events(message)])
     if progress.open is None:
         raise unknown_approval()
-    step = _decided(progress.open, decisions)
+    step = replace(_decided(progress.open, decisions), handoffs=progress.handoffs, agent_since=progress.agent_since)
     return Resumption(path[-1], first, (*asked.messages, *progress.messages), step)
 
 
@@ -141,7 +141,7 @@ def _is_answer(message: StoredMessage) -> bool:
 
 def _events(message: StoredMessage) -> Sequence[Event]:
     steps = steps_of(message) if message.server_tools else ()
-    return [event for event in steps if isinstance(event, Token | ServerToolEvent)]
+    return [event for event in steps if isinstance(event, Agent | Token | ServerToolEvent)]
 
 
 def _decided(step: CallingStep, decisions: Sequence[Decision]) -> DecidedStep:

@@ -21,7 +21,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
 )
 from chatfleet_api.domain.request import AnyToolCall, CustomInput, CustomToolCall, Function, MessageToolCall
-from chatfleet_api.providers.provider import Finish, ItemBatch, StreamItem
+from chatfleet_api.providers.provider import AnswerItem, Finish, ItemBatch
 from chatfleet_api.sessions.store import PlacedToolEvent, StoredMessage
 from chatfleet_contract.spec.agents import MEMBER_PREFIX
 
@@ -29,7 +29,7 @@ from chatfleet_contract.spec.agents import MEMBER_PREFIX
 class Reply:
     """The answer so far."""
 
-    def __init__(self, clock: Callable[[], float], before: Sequence[StreamItem | ServerToolEvent] = ()) -> None:
+    def __init__(self, clock: Callable[[], float], before: Sequence[AnswerItem | ServerToolEvent] = ()) -> None:
         """Begin after what came `before` on another pod; `clock` returns monotonic seconds."""
         self._clock = clock
         self._began = clock()
@@ -47,7 +47,7 @@ class Reply:
         self.first_token_ms: int | None = None
         """Milliseconds until the first piece came."""
         for event in before:
-            if isinstance(event, ServerToolEvent):
+            if isinstance(event, Agent | ServerToolEvent):
                 self.note((event,))
             else:
                 self.take((event,))
@@ -85,7 +85,7 @@ class Reply:
         for event in events:
             if isinstance(event, Agent):
                 self.model = MEMBER_PREFIX + event.name
-            elif isinstance(event, ServerToolEvent):
+            if isinstance(event, Agent | ServerToolEvent):
                 self._server_tools.append(PlacedToolEvent(self._text.tell(), event))
 
     def noting(self, publish: Callable[[Sequence[Event]], None]) -> Callable[[Sequence[Event]], None]:
@@ -128,12 +128,14 @@ class Reply:
     def server_tools(self) -> list[PlacedToolEvent] | None:
         """The calls of tools of ours so far, with their results, None when there were none.
 
-        The reasoning that they followed from is with them while the answer waits for approval: its model wants it back.
+        The reasoning that they followed from, and the agents of the answer, are with them while it waits for approval:
+        its model wants them back.
         """
         placed = self._server_tools
-        if not placed or isinstance(placed[-1].event, RequiresAction):
-            return placed or None
-        return [PlacedToolEvent(each.at, _without_thoughts(each.event)) for each in placed]
+        if placed and isinstance(placed[-1].event, RequiresAction):
+            return placed
+        tools = [(each.at, each.event) for each in placed if not isinstance(each.event, Agent)]
+        return [PlacedToolEvent(at, _without_thoughts(event)) for at, event in tools] or None
 
     @property
     def tool_calls(self) -> list[AnyToolCall] | None:
@@ -150,9 +152,12 @@ def _without_thoughts(event: ServerToolEvent) -> ServerToolEvent:
     return replace(event, thoughts=()) if isinstance(event, ServerToolCall) else event
 
 
-def steps_of(message: StoredMessage) -> tuple[Piece | ServerToolEvent, ...]:
-    """Return what `pieces_of` does, with the calls of tools of ours at their places in the text."""
-    parts: list[Piece | ServerToolEvent] = []
+def steps_of(message: StoredMessage) -> tuple[Piece | ServerToolEvent | Agent, ...]:
+    """Return what `pieces_of` does, with the calls of tools of ours at their places in the text.
+
+    One that has paused has its agents, too.
+    """
+    parts: list[Piece | ServerToolEvent | Agent] = []
     for piece in pieces_of(message):
         if not isinstance(piece, Token):
             parts.append(piece)

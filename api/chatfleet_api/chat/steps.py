@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeAlias
 from chatfleet_api.chat.truncation import truncated
 from chatfleet_api.domain.errors import ChatError, Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
+    Agent,
     Event,
     Extended,
     Reasoning,
@@ -16,7 +17,7 @@ from chatfleet_api.domain.events import (
     ToolCall,
 )
 from chatfleet_api.domain.request import ChatRequest, forget_sent
-from chatfleet_api.providers.provider import ItemBatch, Provider, StreamItem
+from chatfleet_api.providers.provider import AnswerItem, ItemBatch, Provider, StreamItem
 from chatfleet_api.runs.run import Run
 
 STORED_PAUSE_SECONDS: Final = 0.5
@@ -83,9 +84,9 @@ async def stored(run: Run) -> None:
         raise ChatError(Code.INTERRUPTED)
 
 
-def answered(events: Sequence[Event]) -> Sequence[StreamItem | ServerToolEvent]:
+def answered(events: Sequence[Event]) -> Sequence[AnswerItem | ServerToolEvent]:
     """Return the part of a run's events that its answer is stored with."""
-    kinds = Token | Reasoning | ToolCall | Extended | ServerToolEvent
+    kinds = Agent | Token | Reasoning | ToolCall | Extended | ServerToolEvent
     return [event for event in events if isinstance(event, kinds)]
 
 

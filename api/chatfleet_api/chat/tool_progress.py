@@ -18,7 +18,7 @@ from chatfleet_api.domain.events import (
     Thought,
     Token,
 )
-from chatfleet_api.domain.request import Function, Message, MessageToolCall
+from chatfleet_api.domain.request import DecidedStep, Function, Message, MessageToolCall
 from chatfleet_api.domain.tools import arguments_of
 
 
@@ -66,9 +66,9 @@ class Progress:
     """What came after the last finished step."""
 
 
-def progress_of(events: Sequence[Event]) -> Progress:
-    """Return how far an answer got, from its log."""
-    progress, step, rest = Progress(), CallingStep(), list[Event]()
+def progress_of(events: Sequence[Event], decided: DecidedStep | None = None) -> Progress:
+    """Return how far an answer got, from its log; one that goes on with a step that was `decided` begins there."""
+    progress, step, rest = _begun(decided), CallingStep(), list[Event]()
     for event in events:
         if isinstance(event, RequiresAction):
             step.calls, step.waits = [*event.calls], True
@@ -84,7 +84,7 @@ def progress_of(events: Sequence[Event]) -> Progress:
                 progress.messages += step.messages()
                 step, rest = CallingStep(), []
         elif isinstance(event, Agent):
-            if progress.agent:
+            if progress.agent not in ("", event.name):  # an answer that goes on after a pause announces it once more
                 progress.steps += 1
                 progress.handoffs, progress.agent_since = progress.handoffs + 1, progress.steps
                 progress.messages += handed_over(step.text, event, progress.steps)
@@ -96,6 +96,10 @@ def progress_of(events: Sequence[Event]) -> Progress:
                 step.text += event.text
     progress.open, progress.rest = (step if step.calls else None), rest
     return progress
+
+
+def _begun(decided: DecidedStep | None) -> Progress:
+    return Progress() if decided is None else Progress(handoffs=decided.handoffs, agent_since=decided.agent_since)
 
 
 def doubtful_calls(events: Sequence[Event]) -> ChatError | None:

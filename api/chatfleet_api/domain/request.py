@@ -158,6 +158,10 @@ class DecidedStep(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the model gets of those that are not made."""
     text: str = ""
     """What the model has written before them."""
+    handoffs: int = 0
+    """Hand-overs before it."""
+    agent_since: int = 0
+    """Steps before the agent that answers."""
 
     @property
     def number(self) -> int:

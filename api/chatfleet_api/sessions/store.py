@@ -9,6 +9,7 @@ import msgspec
 
 from chatfleet_api.domain.errors import Code, StorageUnavailableError
 from chatfleet_api.domain.events import (
+    Agent,
     AgentUsage,
     Citation,
     ContextUse,
@@ -87,11 +88,11 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PlacedToolEvent(msgspec.Struct, frozen=True, array_like=True):
-    """A call of a tool of ours, or its result, within the text of an answer."""
+    """A call of a tool of ours, or its result, within the text of an answer; where one has paused, also its agents."""
 
     at: int
     """Characters of the text that came before."""
-    event: ServerToolEvent
+    event: ServerToolEvent | Agent
 
 
 class Attached(msgspec.Struct, frozen=True, array_like=True):

@@ -359,11 +359,12 @@ def test_a_budget_reserves_what_the_agents_may_cost_that_are_reached(handoffs: t
 class Ledger:
     """A tool server whose one tool needs approval, for every model."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_steps: int = 8) -> None:
         self.calls: list[str] = []
+        self.max_steps = max_steps
 
     def tool_use(self, model: str) -> ToolUse | None:
-        return ToolUse(("t",), 8) if model else None
+        return ToolUse(("t",), self.max_steps) if model else None
 
     async def tools(self, servers: Sequence[str]) -> Sequence[ServerTool]:
         return [ServerTool("t__create", each, "create", "Create.", {}, needs_approval=True) for each in servers]
@@ -384,3 +385,15 @@ async def test_an_approved_call_is_made_by_the_agent_that_has_paused_and_not_aga
     assert [event.name for event in events if isinstance(event, Agent)] == ["billing", "technical"]
     assert [role for role, _ in shape(engineer.asked[0])] == ["system", "user", *("assistant", "tool") * 2]
     assert isinstance(events[-1], Complete)
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True], ids=["at once", "taken over"])
+async def test_the_bounds_of_hand_overs_and_of_an_agents_own_steps_go_on_after_a_pause(*, is_taken_over: bool) -> None:
+    clerk, call = InTurn([STOP]), ServerToolCall(2, "c9", "t__create", "t", "create", "{}", approval="mcpar_1")
+    request = replace(ASKED, decided=DecidedStep((call,), handoffs=1, agent_since=1))
+    before = (start(), Agent("billing", "Named."), call, ServerToolResult("c9", "made")) if is_taken_over else ()
+    ledger = Ledger(max_steps=3)
+    models = catalogue(clerk, InTurn(), BILLING, TECHNICAL, max_handoffs=1)
+    await answered(models, as_announced(request, before), before, ToolSteps(fixed(ledger), ledger))
+
+    assert [(names(asked), asked.tool_choice) for asked in clerk.asked] == [(["t__create"], None)]

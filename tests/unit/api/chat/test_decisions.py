@@ -15,10 +15,21 @@ from chatfleet_api.chat.decisions import (
     waiting_calls,
 )
 from chatfleet_api.chat.items import new_item
+from chatfleet_api.chat.reply import Reply
+from chatfleet_api.chat.steps import answered
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import RequiresAction, ServerToolCall, ServerToolEvent, ServerToolResult, Thought
+from chatfleet_api.domain.events import (
+    Agent,
+    RequiresAction,
+    ServerToolCall,
+    ServerToolEvent,
+    ServerToolResult,
+    Thought,
+    Token,
+)
 from chatfleet_api.domain.request import Message
 from chatfleet_api.sessions.store import PlacedToolEvent, StoredMessage
+from chatfleet_api.web.dialects.responses.items import items_of
 
 SEARCH = ServerToolCall(1, "c1", "tickets__search", "tickets", "search", "{}")
 CREATE = ServerToolCall(2, "c2", "tickets__create", "tickets", "create", "{}", approval="mcpar_1")
@@ -84,6 +95,38 @@ def test_an_answer_that_pauses_again_goes_on_after_the_steps_of_both() -> None:
     assert [each.content for each in resumption.messages] == ["buy", "One.", "found", "Two.", "made", "x"]
     assert resumption.messages[3].thoughts == [Thought("hm")]
     assert resumption.step.calls == (again,)
+
+
+def test_an_answer_goes_on_with_the_hand_overs_before_its_pauses() -> None:
+    log = (Agent("billing", "Named."), Token("One."), Agent("technical", "A crash.", (Thought("hm"),)), Token("Two."))
+    reply = Reply(lambda: 0.0, answered(log))
+    reply.note([RequiresAction((CREATE,))])
+    first = message("p", "assistant", reply.text, run="r", server_tools=reply.server_tools, model="agent:technical")
+    again = replace(CREATE, step=3, id="c4", approval="mcpar_2")
+    reply = Reply(lambda: 0.0)
+    reply.note([Agent("technical", "Named."), CREATE, ServerToolResult("c2", "made"), RequiresAction((again,))])
+    second = message("p2", "assistant", "", run="r2", server_tools=reply.server_tools, model="agent:technical")
+    once = resumption_of((*PATH[:-1], first), [YES])
+    path = (*PATH[:-1], replace(first, decided="p2"), YES.item().stored("d", ""), second)
+    twice = resumption_of(path, [Decision("mcpar_2", True)])  # noqa: FBT003
+
+    contents = ["buy", "One.", '{"assistant": "technical"}']
+    assert [each.content for each in once.messages] == contents
+    assert once.messages[1].thoughts == [Thought("hm")]
+    assert [each.content for each in twice.messages] == [*contents, "Two.", "made"]
+    assert [(each.step.text, each.step.handoffs, each.step.agent_since) for each in (once, twice)] == [
+        *(("Two.", 1, 1), ("", 1, 1)),
+    ]
+    assert [item["type"] for item in items_of(None, first)] == [
+        "message",
+        "mcp_approval_request",
+    ]
+
+
+def test_an_answer_that_does_not_pause_is_stored_without_its_agents() -> None:
+    reply = Reply(lambda: 0.0)
+    reply.note([Agent("billing", "Named.")])
+    assert (reply.model, reply.server_tools) == ("agent:billing", None)
 
 
 def test_a_pause_that_was_passed_over_belongs_to_no_later_turn() -> None:

@@ -11,7 +11,7 @@ from chatfleet_api.chat.items import item_owner, kind_of
 from chatfleet_api.chat.relayed import output_of
 from chatfleet_api.chat.reply import steps_of
 from chatfleet_api.domain.errors import ChatError, Code
-from chatfleet_api.domain.events import ServerToolEvent
+from chatfleet_api.domain.events import Agent, ServerToolEvent
 from chatfleet_api.sessions.store import StoredMessage
 from chatfleet_api.web.dialects.responses.echo import form_of, read_echo
 from chatfleet_api.web.dialects.responses.ids import CUSTOM_CALL, FUNCTION_CALL, MESSAGE, REASONING
@@ -52,6 +52,8 @@ def items_of(conversation: str | None, message: StoredMessage, form: Form | None
 def _answered(message: StoredMessage, output: Output, status: str) -> list[dict[str, Any]]:
     """Return the items of an answer that has ended."""
     for step in steps_of(message):
+        if isinstance(step, Agent):
+            continue
         for _ in output.take_server_tool(step) if isinstance(step, ServerToolEvent) else output.take(step):
             pass
     for _ in output.end(status, citations=message.citations):
