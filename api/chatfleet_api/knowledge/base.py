@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 SEARCHES: Final = ThreadPoolExecutor(1, "search")
 """One: SQLite takes a whole core while it searches, and a pod has one."""
 READS: Final = ThreadPoolExecutor(1, "index")
+RETRY_SECONDS: Final = 60.0
+"""After which documents are read again that were left out for a cause that may pass."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +33,13 @@ class KnowledgeBase:
     """The newest version of a base."""
 
     def __init__(
-        self, knowledge: Knowledge, folder: Path, tasks: Tasks | None = None, semantic: "Semantic | None" = None
+        self,
+        knowledge: Knowledge,
+        folder: Path,
+        tasks: Tasks | None = None,
+        semantic: "Semantic | None" = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """ConfigMaps and volumes are mounted below `folder`, by their names; `tasks` shows when an index is made.
 
@@ -45,6 +55,8 @@ class KnowledgeBase:
         self._refreshing = asyncio.Lock()
         self._problems: tuple[str, ...] = ()
         self._failure = ""
+        self._clock = clock
+        self._retry_at = math.inf
 
     @property
     def is_semantic(self) -> bool:
@@ -104,7 +116,7 @@ class KnowledgeBase:
 
     def _follow(self) -> None:
         signature = self._sources.signature()
-        if signature == self._seen:
+        if signature == self._seen and self._clock() < self._retry_at:
             return
         reading = self._sources.read()
         digest = reading.digest()
@@ -114,6 +126,7 @@ class KnowledgeBase:
             self._contents, self._digest = contents, digest
         problem = self._contents.problem
         self._problems = (*reading.problems, *([problem] if problem else []))
+        self._retry_at = self._clock() + RETRY_SECONDS if reading.transient else math.inf
         self._seen = None if reading.unfinished else signature  # the last step: what changes meanwhile is read again
 
     def _index(self, reading: Reading) -> Contents:

@@ -35,6 +35,8 @@ class Reading(NamedTuple):
     """Which sources have nothing, and which documents cannot be read, with remedies."""
     unfinished: bool = False
     """Whether another reading has more, though no file changes."""
+    transient: bool = False
+    """Whether documents are left out for a cause that may pass, though no file changes."""
 
     def digest(self) -> str:
         """Return what equal readings have in common, and no others."""
@@ -48,6 +50,7 @@ def read_documents(folders: Mapping[str, Path]) -> Reading:
     """Return the documents of the ConfigMaps that are mounted at `folders`, by their names."""
     documents: list[Document] = []
     problems: list[str] = []
+    transient = False
     for name, folder in folders.items():
         files = _files(folder)
         if not files:
@@ -57,7 +60,8 @@ def read_documents(folders: Mapping[str, Path]) -> Reading:
                 documents.append(Document(f"{name}/{file.name}", _text(file)))
             except (OSError, ValueError) as wrong:
                 problems.append(f"key {file.name} of ConfigMap {name} is not read: {why(wrong)}")
-    return Reading(tuple(documents), tuple(problems))
+                transient = transient or isinstance(wrong, OSError)
+    return Reading(tuple(documents), tuple(problems), transient=transient)
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -129,7 +129,9 @@ class Library:
         key = (folder, knowledge.model_dump_json())
         base = self._bases.get(key)
         if base is None:
-            self._bases[key] = base = KnowledgeBase(knowledge, Path(folder), self._tasks, self._semantic(knowledge))
+            semantic = self._semantic(knowledge)
+            base = KnowledgeBase(knowledge, Path(folder), self._tasks, semantic, clock=self._clock)
+            self._bases[key] = base
         return base
 
     def _opened_collections(self) -> "Collections":

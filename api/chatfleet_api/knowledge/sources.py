@@ -61,7 +61,8 @@ class Sources:
         readings = [source.read() for source in self._sources]
         documents = tuple(document for reading in readings for document in reading.documents)
         problems = tuple(problem for reading in readings for problem in reading.problems)
-        return Reading(documents, problems, unfinished=any(reading.unfinished for reading in readings))
+        unfinished = any(reading.unfinished for reading in readings)
+        return Reading(documents, problems, unfinished, transient=any(reading.transient for reading in readings))
 
 
 def _opened(knowledge: Knowledge, folder: Path) -> list[ConfigMaps | Volumes]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeGuard
 
 from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES, Document, Reading, UnreadableError, decoded, why
-from chatfleet_api.knowledge.pdf_texts import MAX_PDF_BYTES, NotYetError, PdfTexts
+from chatfleet_api.knowledge.pdf_texts import MAX_PDF_BYTES, NotYetError, PdfTexts, TransientError
 
 PDF: Final = ".pdf"
 ENDINGS: Final = (".md", ".markdown", ".txt", PDF)
@@ -81,6 +81,7 @@ class Volume(NamedTuple):
         """
         files, documents, problems, size, later = self.files(), list[Document](), list[str](), 0, 0
         failed: OSError | None = None
+        transient = False
         if not files:
             return Reading((), (f"{self._where} has no documents; add files that end in {', '.join(ENDINGS)}",))
         pdfs.begin()
@@ -93,10 +94,11 @@ class Volume(NamedTuple):
                 later += 1
             except (OSError, ValueError) as wrong:
                 problems.append(f"file {file.name} of volume claim {self.claim} is not read: {why(wrong)}")
+                transient = transient or isinstance(wrong, OSError | TransientError)
                 failed = wrong if _is_of_file_system(wrong) else failed
         if failed and not documents:
             raise self._unreadable(failed)
-        return Reading(tuple(documents), self._problems(files, problems, later), unfinished=later > 0)
+        return Reading(tuple(documents), self._problems(files, problems, later), later > 0, transient=transient)
 
     def _unreadable(self, wrong: OSError) -> UnreadableError:
         return UnreadableError(f"{self._where} cannot be read: {why(wrong)}; see the file system of the volume")

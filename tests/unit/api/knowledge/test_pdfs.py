@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from chatfleet_api.knowledge import pdf_texts as module
 from chatfleet_api.knowledge.base import KnowledgeBase
-from chatfleet_api.knowledge.pdf_texts import READING_SECONDS, PdfTexts
+from chatfleet_api.knowledge.pdf_texts import PDF_SECONDS, READING_SECONDS, RETRY_SECONDS, PdfTexts
 from chatfleet_api.knowledge.volumes import Volume
 from chatfleet_contract.names import KNOWLEDGE_VOLUMES
 from chatfleet_contract.spec.knowledge import Knowledge, Source, VolumeClaimRef
@@ -64,6 +64,38 @@ def test_a_pdf_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     endless = pdf_of_contents([b"BT /F1 12 Tf " + b"1 0 Td (a) Tj " * 3_000_000 + b"ET"])
     with pytest.raises(ValueError, match="its text is not found"):
         text(endless)
+
+
+@pytest.mark.parametrize(
+    ("end", "reads"),
+    [
+        pytest.param(subprocess.TimeoutExpired("", PDF_SECONDS), 2, id="late"),
+        pytest.param(subprocess.CompletedProcess("", -signal.SIGKILL), 2, id="killed"),
+        pytest.param(subprocess.CompletedProcess("", 1), 1, id="defect"),
+    ],
+)
+def test_a_process_that_was_ended_is_tried_again_after_a_pause(
+    end: subprocess.TimeoutExpired | subprocess.CompletedProcess[bytes], reads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, loaded = 0.0, list[bytes]()
+
+    def run(*_: object, **__: object) -> subprocess.CompletedProcess[bytes]:
+        if isinstance(end, subprocess.TimeoutExpired):
+            raise end
+        return end
+
+    def load() -> bytes:
+        loaded.append(b"")
+        return b""
+
+    texts = PdfTexts(lambda: now)
+    monkeypatch.setattr(subprocess, "run", run)
+    for moment in (0.0, RETRY_SECONDS - 1, RETRY_SECONDS):
+        now = moment
+        texts.begin()
+        with pytest.raises(ValueError, match="its text is not found"):
+            texts.text("a", load)
+    assert len(loaded) == reads
 
 
 def test_the_pod_itself_never_imports_the_parser() -> None:

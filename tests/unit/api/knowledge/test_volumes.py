@@ -9,7 +9,7 @@ import pytest
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.knowledge import pdf_texts
 from chatfleet_api.knowledge import volumes as module
-from chatfleet_api.knowledge.base import KnowledgeBase
+from chatfleet_api.knowledge.base import RETRY_SECONDS, KnowledgeBase
 from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES
 from chatfleet_api.knowledge.pdf_texts import PdfTexts
 from chatfleet_api.knowledge.volumes import Volume
@@ -183,3 +183,34 @@ async def test_a_file_system_that_fails_leaves_the_version_before(
     await base.refresh()
     assert await found(base) == {"docs/a.md", "docs/b.md"}
     assert not base.problems
+
+
+async def test_a_file_that_cannot_be_read_is_tried_again_after_a_pause(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, a_md="Refunds by card.", b_md="Refunds are rare.")
+    now, ours, opened = 0.0, os.open, list[str]()
+    knowledge = Knowledge(sources=[Source(volume_claim_ref=VolumeClaimRef(name="docs"))])
+    base = KnowledgeBase(knowledge, tmp_path, clock=lambda: now)
+
+    def failing(path: Path, flags: int) -> int:
+        opened.append(path.name)
+        if path.name == "b.md" and len(opened) == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return ours(path, flags)
+
+    async def found() -> set[str]:
+        await base.refresh()
+        return {each.source for each in (await base.passages(QUESTION)).retrieved}
+
+    monkeypatch.setattr(os, "open", failing)
+    assert await found() == {"docs/a.md"}
+    assert [*base.problems] == ["file b.md of volume claim docs is not read: Input/output error"]
+    assert await found() == {"docs/a.md"}
+    assert opened == ["a.md", "b.md"]
+    now = RETRY_SECONDS
+    assert await found() == {"docs/a.md", "docs/b.md"}
+    assert not base.problems
+    now = 2 * RETRY_SECONDS
+    await found()
+    assert len(opened) == 4
