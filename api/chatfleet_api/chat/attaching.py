@@ -10,6 +10,7 @@ from chatfleet_api.chat.attachments import Attachment, Content, checked, read_da
 from chatfleet_api.chat.sending import NewMessage
 from chatfleet_api.domain.downloads import Downloaded, DownloadError, Failure
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.large import off_loop
 from chatfleet_api.domain.live import Live
 from chatfleet_contract.spec.conversations import Attachments
 
@@ -55,7 +56,7 @@ class Attaching:
         for at, attachment in enumerate(message.attachments):
             where = f"attachments[{at}]"
             content = await source.content(attachment.url, f"{where}.url")
-            found.append(checked(attachment, content, where, bounds.max_bytes))
+            found.append(await off_loop(len(content.data), checked, attachment, content, where, bounds.max_bytes))
         return replace(message, attachments=tuple(found))
 
 
@@ -70,7 +71,7 @@ class _Source(NamedTuple):
 
     async def content(self, url: str, where: str) -> Content:
         if url[: len(_SCHEME)].lower() != _SCHEME:
-            return read_data_url(url, where, self.max_bytes)
+            return await off_loop(len(url), read_data_url, url, where, self.max_bytes)
         try:
             async with asyncio.timeout_at(self.deadline):
                 fetched = await self.fetch(url, max_bytes=self.max_bytes, tenant=self.tenant)

@@ -3,9 +3,7 @@
 The media type is that of the data: what a client, or a server, states must not contradict it.
 """
 
-import binascii
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -13,6 +11,7 @@ import msgspec
 
 from chatfleet_api.chat.items import NewItem, new_item
 from chatfleet_api.domain.errors import ChatError, Code
+from chatfleet_api.domain.large import from_base64, to_base64
 from chatfleet_api.domain.request import ChatRequest, FilePart
 from chatfleet_api.sessions.store import StoredMessage
 
@@ -72,8 +71,8 @@ def read_data_url(url: str, where: str, max_bytes: int) -> Content:
     if (len(url) - head.end()) // 4 * 3 > max_bytes + 2:
         raise too_large(where, max_bytes)
     try:
-        data = b64decode(url[head.end() :], validate=True)
-    except (binascii.Error, ValueError):
+        data = from_base64(url[head.end() :])
+    except ValueError:
         raise wrong(where, "the data is not valid base64; encode it anew") from None
     return Content(head[1], data)
 
@@ -95,7 +94,7 @@ def checked(attachment: Attachment, content: Content, where: str, max_bytes: int
     for name, stated in (("url", content.stated), ("media_type", attachment.media_type)):
         if stated and _named(stated) not in (kind, "application/octet-stream"):
             raise wrong(f"{where}.{name}", f"it states {_shown(stated)}, but the data is {kind}; state {kind}")
-    url = f"data:{kind};base64,{b64encode(content.data).decode()}"
+    url = f"data:{kind};base64,{to_base64(content.data)}"
     return Attachment(attachment.type, url, kind, attachment.name)
 
 

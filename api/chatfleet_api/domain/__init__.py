@@ -20,6 +20,7 @@ presence         which users have a request in progress
 log_context      the ids in log lines of a request or a run
 dispatch         events inside of a pod, and who listens to them
 tasks            what a pod does in the background
+large            work on large data that leaves the event loop free
 unexpected       log lines of errors that repeat
 usage_estimate   tokens of an answer when the provider does not report them
 """

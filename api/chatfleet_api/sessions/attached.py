@@ -3,9 +3,7 @@
 Only base64 in its one canonical form is taken out: other forms would come back as another text.
 """
 
-import binascii
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -13,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from chatfleet_api.domain.large import from_base64, to_base64
 from chatfleet_api.sessions.store import Attached, StoredMessage
 
 LEAST_CHARACTERS: Final = 1024
@@ -28,9 +27,7 @@ BLANK: Final = (
 
 _MARK: Final = ";base64,"
 _LOST_PLACE: Final = f"{_MARK}{LOST}"
-_DATA: Final = re.compile(
-    rf'"data:[^";,\\]{{0,128}}(?:;[^";,\\]{{0,128}}){{0,4}}{_MARK}([A-Za-z0-9+/]{{{LEAST_CHARACTERS},}}={{0,2}})"'
-)
+_HEAD: Final = re.compile(rf'"data:[^";,\\]{{0,128}}(?:;[^";,\\]{{0,128}}){{0,4}}{_MARK}')
 _item: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -46,20 +43,23 @@ def parted(message: StoredMessage) -> Parted:
     """Return `message` with the places of its data in the place of the data."""
     if _MARK not in message.item:
         return Parted(message, {})
-    texts, places, data, end, length = list[str](), list[Attached](), dict[str, bytes](), 0, 0
-    for found in _DATA.finditer(message.item):
-        decoded = _decoded(found[1])
+    item, texts, places, data, end, length = message.item, list[str](), list[Attached](), dict[str, bytes](), 0, 0
+    at = 0
+    while head := _HEAD.search(item, at):
+        at = head.end()
+        encoded = item[at : item.find('"', at)]
+        decoded = _decoded(encoded)
         if decoded is None:
             continue
-        texts.append(message.item[end : found.start(1)])
+        texts.append(item[end:at])
         length += len(texts[-1])
         digest = sha256(decoded).hexdigest()
         places.append(Attached(length, digest, len(decoded)))
         data[digest] = decoded
-        end = found.end(1)
+        at = end = at + len(encoded)
     if not places:
         return Parted(message, {})
-    return Parted(replace(message, item="".join((*texts, message.item[end:])), attached=tuple(places)), data)
+    return Parted(replace(message, item="".join((*texts, item[end:])), attached=tuple(places)), data)
 
 
 def whole(message: StoredMessage, data: Mapping[str, bytes]) -> StoredMessage:
@@ -69,7 +69,7 @@ def whole(message: StoredMessage, data: Mapping[str, bytes]) -> StoredMessage:
     texts, end = list[str](), 0
     for place in message.attached:
         found = data.get(place.digest)
-        texts += (message.item[end : place.at], LOST if found is None else b64encode(found).decode())
+        texts += (message.item[end : place.at], LOST if found is None else to_base64(found))
         end = place.at
     item = "".join((*texts, message.item[end:]))
     if any(place.digest not in data for place in message.attached):
@@ -89,11 +89,13 @@ def split(digests: bytes | None) -> list[str]:
 
 
 def _decoded(text: str) -> bytes | None:
-    try:
-        data = b64decode(text, validate=True)
-    except binascii.Error:
+    if len(text) < LEAST_CHARACTERS:
         return None
-    return data if b64encode(data).decode() == text else None
+    try:
+        data = from_base64(text)
+    except ValueError:
+        return None
+    return data if to_base64(data) == text else None
 
 
 def _without_lost(text: str) -> str:

@@ -9,9 +9,10 @@ conversation has any more stays as long: the next message, which may be on its w
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from chatfleet_api.domain.large import off_loop
 from chatfleet_api.redis.client import RedisClient
 from chatfleet_api.redis.connect import Command
-from chatfleet_api.sessions.attached import parted, sizes_of, split, whole
+from chatfleet_api.sessions.attached import Parted, parted, sizes_of, split, whole
 from chatfleet_api.sessions.keys import attachment_keys
 from chatfleet_api.sessions.store import StoredMessage
 
@@ -80,7 +81,8 @@ class RedisAttachments:
 
     async def keep(self, tenant: str, conversation: str, messages: Iterable[StoredMessage]) -> Kept:
         """Store the data of messages that are about to be stored, and return these without it."""
-        parts = [parted(message) for message in messages]
+        given = list(messages)
+        parts = await off_loop(sum(len(message.item) for message in given), _each_parted, given)
         data = {digest: each for part in parts for digest, each in part.data.items()}
         for batch in _batches({digest: len(each) for digest, each in data.items()}):
             await self._call(
@@ -108,7 +110,8 @@ class RedisAttachments:
             keys = [attachment_keys(self._redis, tenant, digest)[0] for digest in batch]
             found = await self._redis.call_all([("GET", key) for key in keys])
             data |= {digest: each for digest, each in zip(batch, found, strict=True) if each is not None}
-        return [whole(message, data) for message in messages]
+        size = sum(place.size for message in messages for place in message.attached)
+        return await off_loop(size, _each_whole, messages, data)
 
     def _command(self, script: str, tenant: str, digest: str, *arguments: str | bytes | int) -> Command:
         return ("EVAL", script, 2, *attachment_keys(self._redis, tenant, digest), *arguments)
@@ -116,6 +119,14 @@ class RedisAttachments:
     async def _call(self, commands: Iterable[Command]) -> None:
         if found := list(commands):
             await self._redis.call_all(found)
+
+
+def _each_parted(messages: Sequence[StoredMessage]) -> list[Parted]:
+    return [parted(message) for message in messages]
+
+
+def _each_whole(messages: Sequence[StoredMessage], data: Mapping[str, bytes]) -> list[StoredMessage]:
+    return [whole(message, data) for message in messages]
 
 
 def _batches(sizes: Mapping[str, int]) -> Iterator[list[str]]:

@@ -1,5 +1,6 @@
 """Data of messages in Redis: once for a tenant, byte for byte, and gone with the last conversation that uses it."""
 
+import threading
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,9 @@ import pytest
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError
+from chatfleet_api.domain.large import LARGE_BYTES
 from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.sessions import attachments
 from chatfleet_api.sessions.attached import LOST
 from chatfleet_api.sessions.attachments import UNUSED_SECONDS, RedisAttachments
 from chatfleet_api.sessions.keys import attachment_keys, conversation_keys
@@ -229,6 +232,26 @@ async def test_a_conversation_whose_data_redis_has_lost_can_go_on(alone: Kept) -
     (message,) = await alone.store.messages(alone.tenant, conversation)
 
     assert msgspec.json.decode(message.item)["content"] == [{"type": "input_text", "text": LOST}]
+
+
+async def test_large_data_is_taken_out_and_put_back_beside_the_event_loop(
+    alone: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[threading.Thread] = []
+
+    def noting(work: Callable[..., object]) -> Callable[..., object]:
+        def noted(*arguments: object) -> object:
+            seen.append(threading.current_thread())
+            return work(*arguments)
+
+        return noted
+
+    for name in ("parted", "whole"):
+        monkeypatch.setattr(attachments, name, noting(getattr(attachments, name)))
+    await alone.store.messages(alone.tenant, await alone.conversation(image(bytes(LARGE_BYTES))))
+
+    assert len(seen) == 2
+    assert threading.current_thread() not in seen
 
 
 async def test_data_beyond_one_batch_comes_back(alone: Kept) -> None:
