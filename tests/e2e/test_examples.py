@@ -53,7 +53,8 @@ def test_callers_with_a_token_of_the_issuer_are_accepted_each_in_its_tenant(exam
     examples.kubectl.wait("chatdeployment/members", "Ready", namespace=NAMESPACE)
     url = examples.service("members", NAMESPACE)
     ann, bob, other = (token_of(examples, query) for query in ("org=shop&sub=ann", "org=mill&sub=bob", "scope=other"))
-    eventually(lambda: request(f"{url}/v1/models", ann)[0] == 200)  # the pods may be older than the issuer
+    # Each pod reads the keys by itself, and may be older than the issuer: 503 until it has them.
+    eventually(lambda: all(request(f"{url}/v1/models", ann)[0] == 200 for _ in range(10)), seconds=60)
     statuses = [request(f"{url}/v1/models", token)[0] for token in (ann, bob, "", ann[:-9], other)]
 
     assert statuses == [200, 200, 401, 401, 403]
