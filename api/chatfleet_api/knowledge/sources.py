@@ -38,7 +38,8 @@ class Volumes:
         self._pdfs = PdfTexts()
 
     def signature(self) -> Signature:
-        return tuple((str(file.path), file.signature) for file in self._volume.files())
+        files, left_out = self._volume.files()
+        return (*((str(file.path), file.signature) for file in files), *((problem, _GONE) for problem in left_out))
 
     def read(self) -> Reading:
         return self._volume.read(self._pdfs)

@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, TypeGuard
 
@@ -23,6 +24,8 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 16
 MAX_ENTRIES: Final = 20_000
 """Of all folders, documents or not."""
+LOST_AND_FOUND: Final = "lost+found"
+"""Of the file system, for root alone."""
 GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 """Of a file that was removed, or of a link to nowhere; another error is that of the file system."""
 MAX_NAMED: Final = 3
@@ -41,6 +44,15 @@ class VolumeFile(NamedTuple):
     """What changes with its content."""
 
 
+class Files(NamedTuple):
+    """What there is in a volume."""
+
+    documents: list[VolumeFile]
+    """By name, `MAX_FILES` and one more at most."""
+    left_out: tuple[str, ...] = ()
+    """Which folders are not read, or not whole, and why."""
+
+
 class Volume(NamedTuple):
     """The folder of a claim that is read."""
 
@@ -55,35 +67,38 @@ class Volume(NamedTuple):
         """As in citations: `<claim>/<folder>`."""
         return f"{self.claim}/{self.folder}" if self.folder else self.claim
 
-    def files(self) -> list[VolumeFile]:
-        """Return its documents by name, `MAX_FILES` and one more at most; raises `UnreadableError`."""
+    def files(self) -> Files:
+        """Return its documents, without reading them; raises `UnreadableError`."""
         try:
             return self._files()
         except OSError as wrong:
             raise self._unreadable(wrong) from wrong
 
-    def _files(self) -> list[VolumeFile]:
+    def _files(self) -> Files:
         root = self.root.resolve()
         start = _within(root, self.root / self.folder)
         if start is None:
-            return []
-        found: list[VolumeFile] = []
-        for entry in _entries(root, start):
+            return Files([])
+        walk, found = _Walk(root), list[VolumeFile]()
+        for entry in walk.files(start):
             if len(found) > MAX_FILES:
                 break
             found.append(entry)
-        return sorted(found)
+        left_out = (f"{self._place(name) if name else self._where} {why_not}" for name, why_not in walk.left_out)
+        return Files(sorted(found), tuple(left_out))
 
     def read(self, pdfs: PdfTexts) -> Reading:
         """Return its documents, and which are not read and why; texts of PDFs are from `pdfs`.
 
         Raises `UnreadableError`, also if the file system has failed for all files.
         """
-        files, documents, problems, size, later = self.files(), list[Document](), list[str](), 0, 0
+        (files, left_out), documents, size, later = self.files(), list[Document](), 0, 0
+        problems = list(left_out)
         failed: OSError | None = None
         transient = False
         if not files:
-            return Reading((), (f"{self._where} has no documents; add files that end in {', '.join(ENDINGS)}",))
+            problems.append(f"{self._where} has no documents; add files that end in {', '.join(ENDINGS)}")
+            return Reading((), self._problems(files, problems, later))
         pdfs.begin()
         for file in files[:MAX_FILES]:
             try:
@@ -114,13 +129,17 @@ class Volume(NamedTuple):
 
     @property
     def _where(self) -> str:
-        return f"folder {self.folder} of volume claim {self.claim}" if self.folder else f"volume claim {self.claim}"
+        return self._place(self.folder)
+
+    def _place(self, folder: str) -> str:
+        return f"folder {folder} of volume claim {self.claim}" if folder else f"volume claim {self.claim}"
 
     def _problems(self, files: list[VolumeFile], problems: list[str], later: int) -> tuple[str, ...]:
         for problem in problems:
             logger.warning("Document left out: %s", problem)
         more = len(problems) - MAX_NAMED
-        others = [f"{more} more files of volume claim {self.claim} are not read; see the log"] if more > 0 else []
+        rest = f"{more} more files or folders of volume claim {self.claim} are not read; see the log"
+        others = [rest] if more > 0 else []
         many = f"{self._where} has more than {MAX_FILES} documents, and the others are not read; divide them"
         pdfs = (
             [f"{later} PDFs of volume claim {self.claim} are not read yet; they follow by themselves"] if later else []
@@ -128,24 +147,56 @@ class Volume(NamedTuple):
         return (*problems[:MAX_NAMED], *others, *([many] if len(files) > MAX_FILES else []), *pdfs)
 
 
-def _entries(root: Path, start: Path) -> Iterator[VolumeFile]:
-    """Yield documents below `start`, in no order; hidden files and folders are none."""
-    folders, seen, entries = [(start, "", 0)], set[tuple[int, int]](), 0
-    while folders:
-        folder, prefix, depth = folders.pop()
-        for entry in _scanned(folder):
-            entries += 1
-            target = None if entry.name.startswith(".") or entries > MAX_ENTRIES else _within(root, Path(entry.path))
-            state = _state(target) if target else None
-            if target is None or state is None:
-                continue
-            name = f"{prefix}{entry.name}"
-            if stat.S_ISDIR(state.st_mode):
-                if depth < MAX_DEPTH and (state.st_dev, state.st_ino) not in seen:
-                    seen.add((state.st_dev, state.st_ino))
-                    folders.append((target, f"{name}/", depth + 1))
-            elif stat.S_ISREG(state.st_mode) and name.lower().endswith(ENDINGS):
-                yield VolumeFile(_encodable(name), target, (state.st_ino, state.st_mtime_ns, state.st_size))
+class _Walk:
+    """Looks through the folders of a volume once."""
+
+    def __init__(self, root: Path) -> None:
+        self.left_out: list[tuple[str, str]] = []
+        """What is not read, and a clause that has the cause and the remedy; empty: the folder that is read."""
+        self._root = root
+        self._room = MAX_ENTRIES
+
+    def files(self, start: Path) -> Iterator[VolumeFile]:
+        """Yield documents below `start`, in no order; hidden files and folders are none."""
+        folders, seen = [(start, "", 0)], set[tuple[int, int]]()
+        while folders and self._room >= 0:
+            folder, prefix, depth = folders.pop()
+            for entry in self._scanned(folder, prefix):
+                hidden = entry.name.startswith(".") or entry.name == LOST_AND_FOUND
+                target = None if hidden else _within(self._root, Path(entry.path))
+                state = _state(target) if target else None
+                if target is None or state is None:
+                    continue
+                name = f"{prefix}{entry.name}"
+                if stat.S_ISDIR(state.st_mode) and (state.st_dev, state.st_ino) not in seen:
+                    if depth < MAX_DEPTH:
+                        seen.add((state.st_dev, state.st_ino))
+                        folders.append((target, f"{name}/", depth + 1))
+                    else:
+                        self._leave_out(name, f"is not read: it is more than {MAX_DEPTH} folders deep; move it up")
+                elif stat.S_ISREG(state.st_mode) and name.lower().endswith(ENDINGS):
+                    yield VolumeFile(_encodable(name), target, (state.st_ino, state.st_mtime_ns, state.st_size))
+
+    def _scanned(self, folder: Path, prefix: str) -> list[os.DirEntry[str]]:
+        """Return what is in `folder`, as much as there is room for; raises `OSError` if the file system fails."""
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(islice(entries, self._room + 1), key=lambda entry: entry.name)
+        except PermissionError as wrong:
+            self._leave_out(prefix.rstrip("/"), f"is not read: {why(wrong)}; let group 10001 read it")
+            return []
+        except OSError as wrong:
+            if _is_of_file_system(wrong):
+                raise
+            return []
+        room, self._room = self._room, self._room - len(found)
+        if len(found) > room:
+            many = f"has more than {MAX_ENTRIES} files and folders, and the others are not read; divide them"
+            self.left_out.insert(0, ("", many))
+        return found[:room]
+
+    def _leave_out(self, name: str, why_not: str) -> None:
+        self.left_out.append((_encodable(name), why_not))
 
 
 def _encodable(text: str) -> str:
@@ -156,16 +207,6 @@ def _encodable(text: str) -> str:
 def _is_of_file_system(wrong: Exception) -> TypeGuard[OSError]:
     """Return whether the file system has failed, so that it is not known what there is."""
     return isinstance(wrong, OSError) and not isinstance(wrong, PermissionError) and wrong.errno not in GONE
-
-
-def _scanned(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as wrong:
-        if _is_of_file_system(wrong):
-            raise
-        return []
 
 
 def _state(path: Path) -> os.stat_result | None:

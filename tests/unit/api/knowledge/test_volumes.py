@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -68,7 +70,7 @@ def test_a_file_that_becomes_a_link_before_it_is_opened_is_not_read(
     write(root, a_md="A", b__a_md="A")
     files, ours = Volume("docs", root).files(), Volume.files
 
-    def swapped(volume: Volume) -> list[module.VolumeFile]:
+    def swapped(volume: Volume) -> module.Files:
         assert ours(volume) == files
         (root / "a.md").unlink()
         (root / "a.md").symlink_to(tmp_path / "secret.md")
@@ -105,7 +107,7 @@ def test_number_and_size_are_bounded_and_what_is_left_out_is_named(root: Path, m
     write(root, d_md="D", e_md="E", f_md="F")
     many = Volume("docs", root).read(PdfTexts())
     assert [document.source for document in many.documents] == ["docs/a.md"]
-    assert many.problems[-1] == "2 more files of volume claim docs are not read; see the log"
+    assert many.problems[-1] == "2 more files or folders of volume claim docs are not read; see the log"
 
 
 def test_a_volume_without_documents_is_named(root: Path) -> None:
@@ -214,3 +216,55 @@ async def test_a_file_that_cannot_be_read_is_tried_again_after_a_pause(
     now = 2 * RETRY_SECONDS
     await found()
     assert len(opened) == 4
+
+
+async def test_folders_that_are_left_out_are_named_also_if_no_document_has_changed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, a_md="Refunds by card.", b__c__d_md="Refunds are rare.")
+    (root / "lost+found").mkdir()
+    base = KnowledgeBase(Knowledge(sources=[Source(volume_claim_ref=VolumeClaimRef(name="docs"))]), tmp_path)
+    await base.refresh()
+    assert not base.problems
+    (root / "e").mkdir()
+    ours = os.scandir
+
+    def denied(folder: Path) -> object:
+        if folder.name in {"e", "lost+found"}:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return ours(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    await base.refresh()
+    assert [*base.problems] == ["folder e of volume claim docs is not read: Permission denied; let group 10001 read it"]
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "MAX_DEPTH", 1)
+    await base.refresh()
+    assert [*base.problems] == [
+        "folder b/c of volume claim docs is not read: it is more than 1 folders deep; move it up"
+    ]
+
+
+def test_no_more_entries_are_looked_at_than_the_bound(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root, **{f"{name}_md": name for name in "abcdefgh"})
+    ours, seen = os.scandir, list[os.DirEntry[str]]()
+
+    def noted(entry: os.DirEntry[str]) -> os.DirEntry[str]:
+        seen.append(entry)
+        return entry
+
+    @contextmanager
+    def counted(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with ours(folder) as entries:
+            yield map(noted, entries)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    monkeypatch.setattr(module, "MAX_ENTRIES", 8)
+    assert not Volume("docs", root).files().left_out
+    seen.clear()
+    monkeypatch.setattr(module, "MAX_ENTRIES", 3)
+    reading = Volume("docs", root).read(PdfTexts())
+    assert (len(reading.documents), len(seen)) == (3, 4)
+    assert reading.problems == (
+        "volume claim docs has more than 3 files and folders, and the others are not read; divide them",
+    )
