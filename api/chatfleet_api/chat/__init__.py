@@ -13,6 +13,7 @@ approvals       decisions of people about calls that wait: each starts one answe
 decisions       what such a decision is, and what that answer gets
 response_approvals  the same as items of responses
 turn            THE page of one run: admit, guard, steps, account, settle, publish the end
+producing       what produces the run of a client's request, and whether its headers wait for the response cache
 steps           the steps of a turn: how often its provider is called, and with what
 agent_steps     the steps of agents: who answers, and who goes on after a hand-over
 handoffs        the functions by which agents hand over, and what the next agent reads

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from chatfleet_api.chat.accounting import consumer_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models
-from chatfleet_api.chat.turn import PLAIN, RunJob, Seams, run_turn
+from chatfleet_api.chat.producing import producing
+from chatfleet_api.chat.turn import PLAIN, RunJob, Seams
 from chatfleet_api.domain import presence, trace
 from chatfleet_api.domain.events import Start
 from chatfleet_api.domain.live import Live
@@ -63,7 +63,7 @@ class Completions:
             job = RunJob(
                 began, request, provider, None, self.clock, seams=self.seams, consumer=consumer, held=part.held
             )
-            produce = partial(run_turn, job)
+            produce = producing(job)
             if not retrievable:
                 return part.keep(start(tenant, began.run, produce))
             record = RunRecord(tenant, began, request, consumer, part.held, *trace.place())

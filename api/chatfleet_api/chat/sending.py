@@ -16,10 +16,11 @@ from chatfleet_api.chat.branches import CURRENT, Branch, end_of
 from chatfleet_api.chat.limits import reserved
 from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.placing import Place, Turn
+from chatfleet_api.chat.producing import producing
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.room import UNLIMITED, require_room
 from chatfleet_api.chat.takeover import Takeover
-from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams, run_turn
+from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams
 from chatfleet_api.chat.window import Asked, Window, asked, past_of
 from chatfleet_api.domain import log_context, presence, trace
 from chatfleet_api.domain.errors import ChatError, Code, RejectedError, StorageUnavailableError
@@ -180,7 +181,7 @@ class MessageSender:
                 )
                 if use is not None and use.left_out:
                     self.meter.left_out(use.left_out)
-                return part.keep(start(tenant, run_id, partial(run_turn, job), Fence()))
+                return part.keep(start(tenant, run_id, producing(job), Fence()))
 
     def _asked(self, place: Place, turn: Turn) -> Asked:
         """Return what the model gets; of a response only if that may be truncated, a part of what was before."""

@@ -35,8 +35,9 @@ class Cached:
         if use is None:
             return self._inner.open(request)
         cache = self._cache()
-        key = cache_key(use.tenant, self._mark, request)
-        if cache is None or key is None or not use.claim():
+        # The key is a hash of all that is sent, which may be megabytes: it is made last.
+        key = cache_key(use.tenant, self._mark, request) if cache is not None and use.claim() else None
+        if cache is None or key is None:
             use.decide(None)
             return self._inner.open(request)
         return GeneratorOpening(self._answered(request, cache, Place(use.tenant, self._labels.model, key), use))

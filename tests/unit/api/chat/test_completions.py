@@ -1,11 +1,24 @@
 """Runs that belong to no conversation."""
 
 import pytest
+from msgspec.structs import replace
 
+from chatfleet_api.domain.cache_use import DECIDED_SECONDS, CacheUse, using
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete
 from chatfleet_api.domain.request import ChatRequest, Message
-from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, make_chat, make_pool, memory_log, text
+from harness.pods.runs import (
+    CALLER,
+    STOP,
+    TENANT,
+    FakeProvider,
+    collect,
+    loop_clock,
+    make_chat,
+    make_pool,
+    memory_log,
+    text,
+)
 
 pytestmark = pytest.mark.looptime
 
@@ -45,3 +58,17 @@ async def test_a_run_that_is_kept_nowhere_has_no_second_reader_while_it_goes_on(
     with pytest.raises(ChatError) as caught:
         await collect(chat.pool.read(TENANT, run.id))
     assert caught.value.code is Code.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("temperature", "writes", "seconds"), [(None, True, 0.0), (0.0, False, 0.0), (0.0, True, DECIDED_SECONDS)]
+)
+async def test_only_for_a_request_that_can_be_cached_is_the_cache_waited_for(
+    temperature: float | None, seconds: float, *, writes: bool
+) -> None:
+    use = CacheUse(TENANT, reads=writes, writes=writes)
+    with using(use):
+        await make_chat(FakeProvider(100)).completions.start(CALLER, replace(REQUEST, temperature=temperature))
+        begun = loop_clock()
+        await use.decided()
+    assert loop_clock() - begun == pytest.approx(seconds)

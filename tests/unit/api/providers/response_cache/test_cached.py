@@ -12,6 +12,7 @@ from chatfleet_api.domain.events import Extended, Reasoning, Token, Usage
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.providers.policies.instrumented import ModelLabels
 from chatfleet_api.providers.provider import Finish, ItemBatch
+from chatfleet_api.providers.response_cache import cached as cached_module
 from chatfleet_api.providers.response_cache.answer import MAX_BYTES, Answer, Recorder, read_answer
 from chatfleet_api.providers.response_cache.cache import LOOK_SECONDS, PAUSE_SECONDS, ResponseCache
 from chatfleet_api.providers.response_cache.cached import Cached
@@ -118,6 +119,16 @@ async def test_a_request_without_the_cache_does_not_look_into_it(use: CacheUse |
         assert (await ask(cached, REQUEST)).text == "a"
     assert store.asked == 0
     assert use is None or use.result is None
+
+
+async def test_no_key_is_made_without_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ChatRequest] = []
+    monkeypatch.setattr(cached_module, "cache_key", lambda _tenant, _mark, request: made.append(request))
+    cache = ResponseCache(AwayStore(hangs=True), fixed(Cache(enabled=True)), clock=loop_clock)
+    for use, found in ((CacheUse("shop"), None), (CacheUse("shop", reads=False, writes=False), cache)):
+        with using(use):
+            await ask(Cached(FakeProvider((Token("a"), END)), LABELS, b"mark", fixed(found)), REQUEST)
+    assert made == []
 
 
 async def test_only_the_first_request_to_a_model_uses_the_cache() -> None:

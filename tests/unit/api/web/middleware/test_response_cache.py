@@ -38,14 +38,17 @@ def test_cache_control_is_read_as_http_has_it(control: list[str], expected: tupl
 class App:
     """Answers by one message, after it has done something with its `CacheUse`."""
 
-    def __init__(self, kind: bytes, *, decides: bool = True) -> None:
+    def __init__(self, kind: bytes, *, decides: bool = True, expects: bool = False) -> None:
         self.kind = kind
         self.decides = decides
+        self.expects = expects
         self.seen: list[CacheUse | None] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's
         use = current()
         self.seen.append(use)
+        if use is not None and self.expects:
+            use.expect()
         if use is not None and self.decides:
             use.decide("hit", 7)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", self.kind)]})
@@ -78,8 +81,13 @@ async def test_nothing_is_there_to_be_used_while_it_is_off_or_nothing_is_asked()
     assert app.seen == [None, None]
 
 
-@pytest.mark.parametrize(("kind", "seconds"), [(JSON, 0.0), (CONTENT_TYPE, DECIDED_SECONDS)])
-async def test_only_the_headers_of_a_stream_wait_and_not_for_long(kind: bytes, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("kind", "expects", "seconds"),
+    [(JSON, True, 0.0), (CONTENT_TYPE, True, DECIDED_SECONDS), (CONTENT_TYPE, False, 0.0)],
+)
+async def test_only_the_headers_of_a_stream_that_can_be_cached_wait_and_not_for_long(
+    kind: bytes, seconds: float, *, expects: bool
+) -> None:
     begun = loop_clock()
-    assert await headers_of(App(kind, decides=False)) == {b"content-type": kind}
+    assert await headers_of(App(kind, decides=False, expects=expects)) == {b"content-type": kind}
     assert loop_clock() - begun == pytest.approx(seconds)
