@@ -12,7 +12,7 @@ from typing import Final
 OVERHEAD: Final = 512
 """Bytes that an answer takes beside its own: its field in both keys, and what Redis keeps with them."""
 SWEPT: Final = 1000
-"""Answers that one step removes because they are too old, or looks at."""
+"""Most answers that one step removes because they are too old, or to make room, or looks at."""
 COUNTS_SECONDS: Final = 30 * 24 * 3600
 """How long the counts are kept after the last look."""
 
@@ -53,19 +53,25 @@ local field, answer, ttl, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(A
 drop(field)
 sweep(ttl)
 local function taken() return tonumber(redis.call('HGET', KEYS[1], 'bytes') or 0) end
+local dropped = 0
 while taken() + #answer + OVERHEAD > most do
+  if dropped == SWEPT then return end
   local oldest = redis.call('ZRANGE', KEYS[2], 0, 0)
   if #oldest == 0 then break end
   drop(oldest[1])
+  dropped = dropped + 1
 end
 redis.call('HSET', KEYS[1], field, answer)
 redis.call('HINCRBY', KEYS[1], 'bytes', #answer + OVERHEAD)
 redis.call('ZADD', KEYS[2], now, field)
 redis.call('PEXPIRE', KEYS[1], ttl)
 redis.call('PEXPIRE', KEYS[2], ttl)
-""".replace("OVERHEAD", str(OVERHEAD))
+""".replace("OVERHEAD", str(OVERHEAD)).replace("SWEPT", str(SWEPT))
 )
-"""Keep an answer, and make room for it: first those that are too old go, then the oldest."""
+"""Keep an answer, and make room for it: first those that are too old go, then the oldest.
+
+An answer that needs more room than one step makes, as after `maxBytes` was lowered, is not kept: the next goes on.
+"""
 
 STATE: Final = (
     _GROUND

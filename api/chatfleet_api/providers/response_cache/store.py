@@ -48,7 +48,7 @@ class AnswerStore(Protocol):
         ...
 
     async def keep(self, place: Place, answer: bytes, *, ttl_seconds: int, max_bytes: int) -> None:
-        """Keep an answer; older ones have to go when all together exceed `max_bytes`."""
+        """Keep an answer; older ones have to go when all together exceed `max_bytes`, or it when too many had to."""
         ...
 
 

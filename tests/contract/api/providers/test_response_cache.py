@@ -1,6 +1,6 @@
 """Answers in Redis, on every topology and under the documented ACL: found while they are young, within one bound."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import redis.asyncio
@@ -93,15 +93,27 @@ async def test_those_of_a_tenant_or_a_model_are_removed_and_no_others(client: Re
     assert (await answers.state(ttl_seconds=60))[:2] == (0, 0)
 
 
-async def test_more_answers_than_one_step_looks_at_are_all_removed(alone: RedisClient) -> None:
-    answers, number = RedisAnswers(alone), 2 * SWEPT + 1
-    keys = cache_keys(alone)
-    places = [Place("ab"[count % 2], "m", str(count)) for count in range(number)]
+async def keep_all(client: RedisClient, places: Sequence[Place]) -> None:
+    keys = cache_keys(client)
     steps: list[Command] = [
         ("EVAL", KEEP, len(keys), *keys, place.field, b"answer", 60_000, 10 * MOST) for place in places
     ]
-    for at in range(0, number, AT_ONCE):
-        await alone.call_all(steps[at : at + AT_ONCE])
+    for at in range(0, len(steps), AT_ONCE):
+        await client.call_all(steps[at : at + AT_ONCE])
+
+
+async def test_a_step_makes_room_within_bounds_and_the_next_goes_on(alone: RedisClient) -> None:
+    answers, new, most = RedisAnswers(alone), Place("a", "m", "new"), 3 * (6 + OVERHEAD)
+    await keep_all(alone, [Place("a", "m", str(number)) for number in range(SWEPT + 3)])
+    await keep(answers, new, most=most)
+    assert ((await answers.state(ttl_seconds=60)).entries, await has(answers, new)) == (3, False)
+    await keep(answers, new, most=most)
+    assert ((await answers.state(ttl_seconds=60)).entries, await has(answers, new)) == (3, True)
+
+
+async def test_more_answers_than_one_step_looks_at_are_all_removed(alone: RedisClient) -> None:
+    answers, number = RedisAnswers(alone), 2 * SWEPT + 1
+    await keep_all(alone, [Place("ab"[count % 2], "m", str(count)) for count in range(number)])
     assert await answers.clear(tenant="a") == SWEPT + 1
     assert (await answers.state(ttl_seconds=60)).entries == SWEPT
     assert await answers.clear() == SWEPT
