@@ -18,7 +18,7 @@ from chatfleet_contract.spec.webhooks import LEAST_SECONDS, MOST_SECONDS, Webhoo
 GATHER_SECONDS: Final = 0.25
 """In which users gather for one command."""
 MOST: Final = 10_000
-"""Users that wait to be written while Redis is unreachable; the oldest go first."""
+"""Users beside those with open requests that wait to be written while Redis is unreachable; the oldest go first."""
 CHUNK: Final = 500
 """Users in one command."""
 LONGEST_REFRESH: Final = 10.0
@@ -78,7 +78,7 @@ class UserPresence:
     def _see(self, owner: str) -> None:
         self._seen.pop(owner, None)
         self._seen[owner] = self._clock()
-        if len(self._seen) > MOST:
+        if len(self._seen) > MOST + len(self._open):
             del self._seen[next(iter(self._seen))]
         self._writer.wake()
 

@@ -11,15 +11,16 @@ from uuid_utils import uuid7
 from chatfleet_api.pod.configuration import local
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.redis.lease import Lease
-from chatfleet_api.webhooks import inactive_users, queue
-from chatfleet_api.webhooks.event import USERS, Held, Notice
+from chatfleet_api.webhooks import inactive_users, presence, queue
+from chatfleet_api.webhooks.event import USERS, Held, Notice, owner_of
 from chatfleet_api.webhooks.inactive_users import InactiveUsers
-from chatfleet_api.webhooks.inactivity import MAX_HELD_OF_USER, SETTLE_MS, due_users, held_keys, note_seen
+from chatfleet_api.webhooks.inactivity import MAX_HELD_OF_USER, SETTLE_MS, due_users, held_keys, note_seen, seen_key
 from chatfleet_api.webhooks.queue import LATE_MS, WebhookQueue, notify_command, sender_key
 from chatfleet_api.webhooks.user_webhook import UserWebhook
 from chatfleet_api.webhooks.users import RedisUserWebhooks
 from chatfleet_contract.runtime import RuntimeWebhook
 from chatfleet_contract.spec.webhooks import WebhookEvent
+from harness.pods.live import fixed
 from harness.polling import eventually_async
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
@@ -178,3 +179,19 @@ async def test_what_is_held_of_a_user_is_bounded(client: RedisClient) -> None:
     await ended(client, "msg_b", owner=BOB)
     assert len(await Keeper(client).step()) == MAX_HELD_OF_USER + 1
     assert await is_empty(client)
+
+
+async def test_all_users_with_open_requests_are_noted_beside_the_latest_others(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "MOST", 2)
+    users = presence.UserPresence(client, fixed(CONFIG), clock=time.monotonic)
+    gone, here = ("ann", "bob", "cid"), ("dan", "eve", "fay", "gus")
+    async with users.watching():
+        for name in gone:
+            users.enter("shop", name)
+            users.leave("shop", name)
+        for name in here:
+            users.enter("shop", name)
+    keys = [seen_key(client, owner_of("shop", name)) for name in (*gone, *here)]
+    assert [await client.call("EXISTS", key) for key in keys] == [0, 1, 1, 1, 1, 1, 1]
