@@ -25,9 +25,10 @@ if #KEYS > 1 then notify(2, cmsgpack.unpack(ARGV[3])) end
 return 1
 """
 )
-"""Keys: the flag, then those of `notify`. Arguments: who warns, the milliseconds until the budget resets, the notice.
+"""Keys: the flag, then those of `notify`. Arguments: the sighting, the milliseconds until the reset, the notice.
 
-Returns whether this one warns. A repeat, after a lost reply, returns the same, and queues nothing again.
+Returns whether this sighting is the first. A repeat of it, after a lost reply, returns the same, and queues nothing
+again.
 """
 _WARN: Final = WARN.strip().encode()
 _pack: Final = msgspec.msgpack.Encoder().encode
@@ -84,12 +85,15 @@ def nearly_exhausted(tenant: str, demands: Sequence[Demand], left: Sequence[Left
     ]
 
 
-async def warn(redis: RedisClient, budget: NearlyExhausted, owner: str, notice: Notice | None) -> bool:
-    """Queue a notice for webhooks unless a pod has done so; returns whether `owner` did. Raises `ChatError`."""
+async def warn(redis: RedisClient, budget: NearlyExhausted, sighting: str, notice: Notice | None) -> bool:
+    """Queue a notice for webhooks unless an earlier sighting has; returns whether this one did. Raises `ChatError`.
+
+    `sighting` is a name that no other sighting of the fleet has; a repeat of the call has the same.
+    """
     keys = [warned_key(redis, budget), *([] if notice is None else notice_keys(redis, notice))]
     milliseconds = max(round(budget.seconds * 1000), 1)
     queued = b"" if notice is None else _pack(packed(notice))
-    return bool(await redis.call("EVAL", _WARN, len(keys), *keys, owner, milliseconds, queued))
+    return bool(await redis.call("EVAL", _WARN, len(keys), *keys, sighting, milliseconds, queued))
 
 
 def warned_key(redis: RedisClient, budget: NearlyExhausted) -> str:

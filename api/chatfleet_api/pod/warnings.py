@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final
 
 from chatfleet_api.chat.history import stamp
@@ -38,7 +39,9 @@ class BudgetWarnings:
         self._redis, self._outbox, self._dispatcher = redis, outbox, dispatcher
         self._owner, self._now = owner, now
         self._seen: dict[str, None] = {}
-        self._waiting: deque[NearlyExhausted] = deque()
+        self._sightings = count()
+        self._waiting: deque[tuple[str, NearlyExhausted]] = deque()
+        """Each with the name of its sighting: a later one, of a budget that was forgotten, does not warn again."""
         self._writer = BackgroundWriter(self._write, lambda: None)
 
     def see(self, budget: NearlyExhausted) -> None:
@@ -48,7 +51,7 @@ class BudgetWarnings:
         self._seen[budget.key] = None
         if len(self._seen) > MOST:
             del self._seen[next(iter(self._seen))]
-        self._waiting.append(budget)
+        self._waiting.append((f"{self._owner}:{next(self._sightings)}", budget))
         self._writer.wake()
 
     @asynccontextmanager
@@ -59,17 +62,17 @@ class BudgetWarnings:
 
     async def _write(self) -> None:
         while self._waiting:
-            budget = self._waiting[0]
+            sighting, budget = self._waiting[0]
             facts = facts_of(budget)
-            if await self._is_first(budget, facts):
+            if await self._is_first(sighting, budget, facts):
                 self._dispatcher.emit(EventKind.BUDGET_WARNING, budget.tenant, **facts)
             self._waiting.popleft()
 
-    async def _is_first(self, budget: NearlyExhausted, facts: dict[str, Any]) -> bool:
+    async def _is_first(self, sighting: str, budget: NearlyExhausted, facts: dict[str, Any]) -> bool:
         if self._redis is None:
             return True
         notice = None if self._outbox is None else self._outbox.notice(event_of(budget, facts, stamp(self._now())))
-        return await warn(self._redis, budget, self._owner, notice)
+        return await warn(self._redis, budget, sighting, notice)
 
 
 @asynccontextmanager

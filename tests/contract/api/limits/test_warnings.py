@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from uuid_utils import uuid7
 
+from chatfleet_api.domain.dispatch import Dispatcher, EventKind
+from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.limits.warnings import NearlyExhausted, warn
+from chatfleet_api.pod import warnings
 from chatfleet_api.redis.client import RedisClient, open_redis
 from chatfleet_api.webhooks.event import Notice
 from chatfleet_api.webhooks.queue import WebhookQueue
@@ -43,6 +47,34 @@ async def test_one_of_several_pods_makes_a_budget_known_and_a_repeat_changes_not
     for other in (budget._replace(tenant="other"), budget._replace(limit=200)):
         assert await warn(redis_client, other, "two", None)
     assert await queued(redis_client) == ["msg_1"]
+
+
+async def test_a_budget_that_was_forgotten_is_not_made_known_again_and_one_with_a_lost_reply_is(
+    redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget, lost = NearlyExhausted("shop", "tenant:usd:2026-01", "usd", 100, 90, 60.0), True
+
+    async def warn_without_reply(redis: RedisClient, seen: NearlyExhausted, name: str, notice: Notice | None) -> bool:
+        nonlocal lost
+        found, lost_now, lost = await warn(redis, seen, name, notice), lost, False
+        if lost_now:
+            raise ChatError(Code.STORAGE_UNAVAILABLE)
+        return found
+
+    def now() -> datetime:
+        return datetime(2026, 1, 2, tzinfo=UTC)
+
+    monkeypatch.setattr(warnings, "warn", warn_without_reply)
+    monkeypatch.setattr(warnings, "MOST", 1)
+    dispatcher = Dispatcher("one", now=now, dropped=lambda _: None)
+    seen = warnings.BudgetWarnings(redis_client, None, dispatcher, owner="one", now=now)
+    with dispatcher.listening("test", [EventKind.BUDGET_WARNING]) as listener:
+        async with seen.writing():
+            for each in (budget, budget._replace(tenant="other"), budget):
+                seen.see(each)
+                seen.see(each)
+            assert [(await listener.next()).tenant for _ in range(2)] == ["shop", "other"]
+        assert listener.waiting(1) == []
 
 
 @pytest.mark.feature(43)
