@@ -98,12 +98,10 @@ class ArchivedSessionStore:
                 raise
 
     async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
-        try:
-            return await self._sessions.messages(tenant, conversation)
-        except ConversationNotFoundError:
-            if not self._archived():
-                raise
-            return newest((await self._expired.find(tenant, conversation)).entries)
+        return await self._found(self._sessions.messages, tenant, conversation)
+
+    async def outline(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
+        return await self._found(self._sessions.outline, tenant, conversation)
 
     async def append(self, tenant: str, conversation: str, append: Append) -> int:
         return await self._changed(tenant, conversation, lambda: self._sessions.append(tenant, conversation, append))
@@ -134,6 +132,17 @@ class ArchivedSessionStore:
     async def _mark(self, tenant: str, conversation: str, flag: str = "") -> None:
         if self._archived():
             await self._marks.add(tenant, conversation, flag)
+
+    async def _found(
+        self, read: Callable[[str, str], Awaitable[tuple[StoredMessage, ...]]], tenant: str, conversation: str
+    ) -> tuple[StoredMessage, ...]:
+        """Return what `read` finds in Redis, or what has expired there."""
+        try:
+            return await read(tenant, conversation)
+        except ConversationNotFoundError:
+            if not self._archived():
+                raise
+            return newest((await self._expired.find(tenant, conversation)).entries)
 
     async def _changed(self, tenant: str, conversation: str, change: Callable[[], Awaitable[T]], flag: str = "") -> T:
         """Change a conversation, which is brought back into Redis if it has expired there."""

@@ -94,7 +94,7 @@ class Conversations:
         """
         await require_visible(self.sessions, principal, conversation)
         if not isinstance(head, msgspec.UnsetType):
-            change = with_head(change, await self.sessions.messages(principal.tenant, conversation), head)
+            change = with_head(change, await self.sessions.outline(principal.tenant, conversation), head)
         now = history.stamp(self.now())
         return await self.sessions.update(principal.tenant, conversation, change, now=now)
 
@@ -115,7 +115,7 @@ class Conversations:
     async def remove(self, principal: Principal, conversation: str, message: str) -> Conversation:
         """Remove a message for good, and return the conversation."""
         await require_visible(self.sessions, principal, conversation)
-        place = emptied(await self.sessions.messages(principal.tenant, conversation), message)
+        place = emptied(await self.sessions.outline(principal.tenant, conversation), message)
         now = history.stamp(self.now())
         await self.sessions.remove(principal.tenant, conversation, place, now=now)
         return await without_summary(self.sessions, principal.tenant, conversation, now)
@@ -151,7 +151,8 @@ class Conversations:
 
     async def cancel(self, principal: Principal, conversation: str) -> str | None:
         """Cancel the answer that is being written, on whichever pod; returns its run, None when there is none."""
-        pending = history.pending(await self.messages(principal, conversation))
+        await require_visible(self.sessions, principal, conversation)
+        pending = history.pending(await self.sessions.outline(principal.tenant, conversation))
         if pending is None or pending.run is None or not await self.pool.cancel(principal.tenant, pending.run):
             return None
         return pending.run
@@ -203,6 +204,6 @@ async def _pending(sessions: SessionStore, principal: Principal, conversation: s
     """Return the answer that is being written in a conversation that is to be deleted."""
     await require_visible(sessions, principal, conversation)
     try:
-        return history.pending(await sessions.messages(principal.tenant, conversation))
+        return history.pending(await sessions.outline(principal.tenant, conversation))
     except ArchiveUnavailableError:  # it has expired, so that there is none
         return None

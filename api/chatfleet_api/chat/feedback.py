@@ -60,7 +60,7 @@ class FeedbackService:
         """
         await require_visible(self.sessions, principal, conversation)
         known = await self.sessions.get(principal.tenant, conversation)
-        answer = _answer(await self.sessions.messages(principal.tenant, conversation), message)
+        answer = _answer(await self.sessions.outline(principal.tenant, conversation), message)
         now = stamp(self.now())
         given = Feedback(user or known.user_id, message, now, now, *opinion)
         stored = await self.feedback.put(principal.tenant, conversation, given)

@@ -51,7 +51,7 @@ class Joining:
         """
         tenant = principal.tenant
         await require_visible(self.sessions, principal, conversation)
-        messages = await self.sessions.messages(tenant, conversation)
+        messages = await self.sessions.outline(tenant, conversation)
         run = joinable_run(messages, seen)
         if run is None:
             return None
@@ -71,7 +71,7 @@ class Joining:
         Raises as `find` does.
         """
         await require_visible(self.sessions, principal, conversation)
-        messages = await self.sessions.messages(principal.tenant, conversation)
+        messages = await self.sessions.outline(principal.tenant, conversation)
         joinable_run(messages, LastSeen(run, 0))
         end = await self.pool.end(principal.tenant, run)
         if end is None and any(message.run == run and message.status == "pending" for message in messages):

@@ -101,7 +101,7 @@ class Once:
                     record = (await sessions.get(tenant, conversation)).made_by
                 if record is None:
                     continue
-                messages = await sessions.messages(tenant, conversation)
+                messages = await sessions.outline(tenant, conversation)
             except ConversationNotFoundError:
                 continue
             if record.digest != key.digest:

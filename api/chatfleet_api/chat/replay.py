@@ -61,6 +61,6 @@ async def find_replay(
         return None
     if known.digest != request.digest:
         raise ChatError(Code.IDEMPOTENCY_MISMATCH)
-    messages = await sessions.messages(tenant, conversation)
+    messages = await sessions.outline(tenant, conversation)
     answer = next((message for message in messages if message.id == known.answer), None)
     return None if answer is None else Replay(pool, tenant, conversation, answer)

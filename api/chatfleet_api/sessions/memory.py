@@ -98,12 +98,14 @@ class MemorySessionStore:
     async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
         return newest(self._find(tenant, conversation).messages)
 
+    async def outline(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
+        return await self.messages(tenant, conversation)
+
     async def append(self, tenant: str, conversation: str, append: Append) -> int:
         if append.create is not None:
             await self.create(tenant, append.create)
         entry = self._find(tenant, conversation)
-        version = entry.conversation.version
-        first = append.messages[0]
+        version, first = entry.conversation.version, append.messages[0]
         if append.messages[-1] in entry.messages:
             return version
         fenced = any(message.id == first.id and message.epoch > first.epoch for message in entry.messages)
@@ -184,8 +186,7 @@ class MemorySessionStore:
 
     def _find(self, tenant: str, conversation: str) -> _Entry:
         self._forget()
-        entry = self._entries.get((tenant, conversation))
-        if entry is None:
+        if (entry := self._entries.get((tenant, conversation))) is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         return entry
 

@@ -108,8 +108,7 @@ class RedisSessionStore:
         if unused is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         await self._attachments.leave(tenant, conversation, unused)
-        # Read after that: an append that came in between may use it again.
-        *reply, attached = await self._redis.call("HMGET", keys[0], *FIELDS, "attachments")
+        *reply, attached = await self._redis.call("HMGET", keys[0], *FIELDS, "attachments")  # of an append since, too
         if (known := read_record(reply)) is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
         await self._attachments.renew(tenant, conversation, attached, seconds=self._ttl_seconds)
@@ -124,10 +123,13 @@ class RedisSessionStore:
         await self._index.remove(self._index.keys(tenant, _conversation.decode(record).user_id), [conversation])
 
     async def messages(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
+        return tuple(await self._attachments.whole(tenant, await self.outline(tenant, conversation)))
+
+    async def outline(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
         found = await self._script(MESSAGES, conversation_keys(self._redis, tenant, conversation))
         if found is None:
             raise ChatError(Code.CONVERSATION_NOT_FOUND)
-        return tuple(await self._attachments.whole(tenant, newest(_message.decode(entry) for entry in found)))
+        return newest(_message.decode(entry) for entry in found)
 
     async def append(self, tenant: str, conversation: str, append: Append) -> int:
         first, record = append.messages[0], append.idempotency

@@ -239,6 +239,10 @@ class SessionStore(Protocol):
         """Return all messages in order, later entries having replaced earlier ones of the same id."""
         ...
 
+    async def outline(self, tenant: str, conversation: str) -> tuple[StoredMessage, ...]:
+        """Return `messages` for all but their items, which can be without data: it need not be read."""
+        ...
+
     async def append(self, tenant: str, conversation: str, append: Append) -> int:
         """Store `append`, renew the time to live, and return the new version.
 

@@ -214,6 +214,16 @@ async def test_a_conversation_that_has_expired_uses_nothing(alone: Kept) -> None
     assert await alone.kept() is None
 
 
+async def test_an_outline_reads_no_data(alone: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = image()
+    conversation = await alone.conversation(said)
+    monkeypatch.delattr(RedisAttachments, "whole")
+
+    (found,) = await alone.store.outline(alone.tenant, conversation)
+
+    assert (found.id, found.status, len(found.item) < 1000) == (said.id, "complete", True)
+
+
 async def test_tenants_share_nothing(alone: Kept) -> None:
     other = alone._replace(tenant=f"other {uuid7()}")
     mine, theirs = await alone.conversation(), await other.conversation()
