@@ -103,7 +103,7 @@ def test_of_all_pods_one_sends_one_event_for_a_budget(tmp_path: Path, redis_url:
         def is_exhausted() -> bool:
             return {fetch(f"{pod.url}/v1/chat/completions", asked).status for pod in pods} == {429}
 
-        eventually(is_exhausted)
+        eventually(is_exhausted, every=0)
         eventually(lambda: len(receiver.accepted) == 1)
         remains(lambda: len(receiver.got) == 1, seconds=0.5, every=0.1)
         [got] = receiver.accepted
