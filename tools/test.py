@@ -39,7 +39,7 @@ PHASES: tuple[Phase, ...] = (
         (Step("test-cluster", 480),),
     ),
     # Alone: deadlines of Redis, of pods and of streams are their subject, or they measure.
-    ((Step("test-contract", 300), Step("test-timed", 130), Step("test-bench", 60), Step("test-chaos", 220)),),
+    ((Step("test-contract", 340), Step("test-timed", 130), Step("test-bench", 60), Step("test-chaos", 220)),),
     ((Step("test-cluster-tool", 240),), (Step("e2e", 580),)),
 )
 
