@@ -130,12 +130,7 @@ async def open_pod(
     keys: LimitsOfKeys | None = None,
 ) -> FleetPod:
     """Return a pod that works until `stack` is left. No `prices`: no model has one."""
-    redis = SeverableRedis(lambda: url)
-    redis.reload_url()
-    stack.push_async_callback(redis.aclose)
-    redis_client = RedisClient(redis, f"tests/{fleet}")
-    while not await reached(redis_client):  # a cluster's client takes its time to find its servers
-        pass
+    redis, redis_client = await _connected(stack, url, fleet)
     streams = streaming(max_streams_per_pod=capacity, max_stream_seconds=60, log_ttl_seconds=60)
     members = await stack.enter_async_context(
         open_fleet(redis_client, pod := str(uuid7()), streams, clock=time.monotonic, rand=random.random)
@@ -180,6 +175,17 @@ async def open_pod(
     stack.push_async_callback(drain_runs, pool, 0)
     stack.callback(setattr, redis, "whole", True)  # noqa: FBT003  # a value
     return FleetPod(chat, members, meter, redis, redis_client, ledger, limiting.limiter, limiting.together)
+
+
+async def _connected(stack: AsyncExitStack, url: str, fleet: str) -> tuple[SeverableRedis, RedisClient]:
+    """Return a connection that a test can sever, once Redis has answered."""
+    redis = SeverableRedis(lambda: url)
+    redis.reload_url()
+    stack.push_async_callback(redis.aclose)
+    client = RedisClient(redis, f"tests/{fleet}")
+    while not await reached(client):  # a cluster's client takes its time to find its servers
+        pass
+    return redis, client
 
 
 def _new_id() -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import openai
 import pytest
@@ -18,19 +18,14 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeToolServer
 from chatfleet_contract.spec.providers import Model
 from harness.clients.reader import Reader, begin
 from harness.net import LOOPBACK_EGRESS
-from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scripted
+from harness.pods.api_process import Answer, ApiProcess, fetch, scripted
+from harness.pods.tool_fleet import ToolFleet, tool_fleet
 from harness.polling import eventually
-from harness.redis.server import redis_server
-from harness.upstream.mcp_server import McpServerProcess, mcp_server
+from harness.upstream.mcp_server import McpServerProcess
 
 MODEL = Model(name="default", provider="scripted", model="tools@20", tools=["tickets", "docs"])
 GUIDE = Path(__file__).parents[4] / "docs/guide/tools.md"
 REFUSED = "The tool was not called. A person has refused this call."
-
-
-class Fleet(NamedTuple):
-    pods: list[ApiProcess]
-    server: McpServerProcess
 
 
 def config(folder: Path, redis_url: str, server: McpServerProcess) -> RuntimeConfig:
@@ -42,18 +37,10 @@ def config(folder: Path, redis_url: str, server: McpServerProcess) -> RuntimeCon
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToolFleet]:
     """Four pods on one Redis, with a tool server; a test may kill the first that runs."""
-    folder = tmp_path_factory.mktemp("approvals")
-    with mcp_server(folder) as server, redis_server(folder) as redis_url:
-        served = config(folder, redis_url, server)
-        with (
-            api_process(folder, served) as one,
-            api_process(folder, served) as two,
-            api_process(folder, served) as three,
-            api_process(folder, served) as last,
-        ):
-            yield Fleet([one, two, three, last], server)
+    with tool_fleet(tmp_path_factory.mktemp("approvals"), config, 4) as fleet:
+        yield fleet
 
 
 def create(key: str, **more: object) -> str:
@@ -73,7 +60,9 @@ def decide(pod: ApiProcess, conversation: str, calls: list[dict[str, Any]], *, a
     return fetch(f"{pod.url}{conversation}/approvals", {"approvals": approvals})
 
 
-def test_a_call_waits_for_approval_and_is_made_once_at_whichever_pod_and_however_often_it_comes(fleet: Fleet) -> None:
+def test_a_call_waits_for_approval_and_is_made_once_at_whichever_pod_and_however_often_it_comes(
+    fleet: ToolFleet,
+) -> None:
     one, other = fleet.pods[-1], fleet.pods[-2]
     reader, conversation = Reader(), begin(one)
     reader.say(one, conversation, content=create("approved"))
@@ -99,7 +88,7 @@ def test_a_call_waits_for_approval_and_is_made_once_at_whichever_pod_and_however
     assert fleet.server.calls("approved") == 1
 
 
-def test_decisions_that_come_at_once_make_one_call(fleet: Fleet) -> None:
+def test_decisions_that_come_at_once_make_one_call(fleet: ToolFleet) -> None:
     conversation, calls = paused(fleet.pods[-1], create("at once"))
     with ThreadPoolExecutor(8) as threads:
         pods = [fleet.pods[-1 - number % 2] for number in range(8)]
@@ -109,7 +98,7 @@ def test_decisions_that_come_at_once_make_one_call(fleet: Fleet) -> None:
     assert fleet.server.calls("at once") == 1
 
 
-def test_a_pause_outlives_its_pod(fleet: Fleet) -> None:
+def test_a_pause_outlives_its_pod(fleet: ToolFleet) -> None:
     pod = fleet.pods.pop(0)
     conversation, calls = paused(pod, create("outlived"))
     pod.program.kill()
@@ -118,7 +107,7 @@ def test_a_pause_outlives_its_pod(fleet: Fleet) -> None:
     assert fleet.server.calls("outlived") == 1
 
 
-def test_an_approved_call_that_may_have_been_made_is_not_made_again(fleet: Fleet) -> None:
+def test_an_approved_call_that_may_have_been_made_is_not_made_again(fleet: ToolFleet) -> None:
     pod = fleet.pods.pop(0)
     conversation, calls = paused(pod, create("doubtful", seconds=3))
     with ThreadPoolExecutor(1) as threads:
@@ -132,14 +121,14 @@ def test_an_approved_call_that_may_have_been_made_is_not_made_again(fleet: Fleet
     assert fleet.server.calls("doubtful") == 1
 
 
-def test_a_refused_call_is_never_made_and_its_model_goes_on(fleet: Fleet) -> None:
+def test_a_refused_call_is_never_made_and_its_model_goes_on(fleet: ToolFleet) -> None:
     conversation, calls = paused(fleet.pods[-1], create("refused"))
     message = decide(fleet.pods[-1], conversation, calls, approve=False, reason="Too dear.").json["message"]
     assert message["content"] == f"{REFUSED} Reason: Too dear."
     assert fleet.server.calls("refused") == 0
 
 
-def test_calls_of_a_step_wait_together(fleet: Fleet) -> None:
+def test_calls_of_a_step_wait_together(fleet: ToolFleet) -> None:
     pod, search = fleet.pods[-1], f"docs__search {json.dumps({'key': 'beside'})}"
     conversation, calls = paused(pod, f"{create('waiting')}\n{search}")
     assert [call["tool"] for call in calls] == ["create"]
@@ -150,7 +139,7 @@ def test_calls_of_a_step_wait_together(fleet: Fleet) -> None:
     assert (fleet.server.calls("waiting"), fleet.server.calls("beside")) == (1, 1)
 
 
-def test_another_message_ends_the_pause_and_what_does_not_wait_cannot_be_told_apart(fleet: Fleet) -> None:
+def test_another_message_ends_the_pause_and_what_does_not_wait_cannot_be_told_apart(fleet: ToolFleet) -> None:
     pod = fleet.pods[-1]
     conversation, calls = paused(pod, create("passed"))
     elsewhere, _ = paused(pod, create("elsewhere"))
@@ -164,7 +153,7 @@ def test_another_message_ends_the_pause_and_what_does_not_wait_cannot_be_told_ap
     assert fleet.server.calls("passed") == 0
 
 
-def test_what_was_removed_after_a_decision_does_not_renew_the_pause(fleet: Fleet) -> None:
+def test_what_was_removed_after_a_decision_does_not_renew_the_pause(fleet: ToolFleet) -> None:
     pod = fleet.pods[-1]
     conversation, calls = paused(pod, create("removed"))
     assert decide(pod, conversation, calls, approve=True).status == 200
@@ -178,7 +167,7 @@ def test_what_was_removed_after_a_decision_does_not_renew_the_pause(fleet: Fleet
     assert fleet.server.calls("removed") == 1
 
 
-def test_answers_that_are_not_stored_refuse_such_calls(fleet: Fleet) -> None:
+def test_answers_that_are_not_stored_refuse_such_calls(fleet: ToolFleet) -> None:
     pod, asked = fleet.pods[-1], {"model": "default", "messages": [{"role": "user", "content": create("unstored")}]}
     answer = fetch(f"{pod.url}/v1/chat/completions", asked).json["choices"][0]
     assert (answer["finish_reason"], "tool_calls" in answer["message"]) == ("stop", False)
@@ -193,7 +182,7 @@ def client_of(pod: ApiProcess) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{pod.url}/v1", api_key="x", max_retries=0)
 
 
-def test_the_sdk_of_openai_approves_by_an_item(fleet: Fleet) -> None:
+def test_the_sdk_of_openai_approves_by_an_item(fleet: ToolFleet) -> None:
     with client_of(fleet.pods[-1]) as client, client_of(fleet.pods[-2]) as other:
         with client.responses.create(model="default", input=create("by item"), stream=True) as stream:
             seen = [*stream]
@@ -226,7 +215,7 @@ def approved(client: openai.OpenAI, first: Response, request: McpApprovalRequest
     return response
 
 
-def test_an_approval_by_item_names_the_response_that_waits_and_comes_alone(fleet: Fleet) -> None:
+def test_an_approval_by_item_names_the_response_that_waits_and_comes_alone(fleet: ToolFleet) -> None:
     with client_of(fleet.pods[-1]) as client:
         first = client.responses.create(model="default", input=create("alone"))
         (request,) = first.output
@@ -255,7 +244,7 @@ HELLO = {"type": "message", "role": "user", "content": "Hello"}
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_the_examples_of_the_guide_approve_a_call(fleet: Fleet, number: int) -> None:
+def test_the_examples_of_the_guide_approve_a_call(fleet: ToolFleet, number: int) -> None:
     example = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)[number]
     program = example.replace("http://support.shop.svc", fleet.pods[-1].url)
     done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import openai
 import pytest
@@ -17,18 +17,13 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeToolServer
 from chatfleet_contract.spec.providers import Model
 from harness.clients.reader import Reader, begin
 from harness.net import LOOPBACK_EGRESS
-from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.pods.api_process import ApiProcess, fetch, scripted
+from harness.pods.tool_fleet import ToolFleet, tool_fleet
 from harness.polling import eventually
-from harness.redis.server import redis_server
-from harness.upstream.mcp_server import McpServerProcess, mcp_server
+from harness.upstream.mcp_server import McpServerProcess
 
 TOKEN = "Bearer of-the-secret"
 MODEL = Model(name="tools", provider="scripted", model="tools@20", continuation="prefill", tools=["tickets"])
-
-
-class Fleet(NamedTuple):
-    pods: list[ApiProcess]
-    server: McpServerProcess
 
 
 def config(folder: Path, redis_url: str, server: McpServerProcess) -> RuntimeConfig:
@@ -50,19 +45,10 @@ def config(folder: Path, redis_url: str, server: McpServerProcess) -> RuntimeCon
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToolFleet]:
     """Five pods on one Redis, with a tool server; a test may kill the first that runs."""
-    folder = tmp_path_factory.mktemp("tools")
-    with mcp_server(folder) as server, redis_server(folder) as redis_url:
-        served = config(folder, redis_url, server)
-        with (
-            api_process(folder, served) as one,
-            api_process(folder, served) as two,
-            api_process(folder, served) as three,
-            api_process(folder, served) as four,
-            api_process(folder, served) as last,
-        ):
-            yield Fleet([one, two, three, four, last], server)
+    with tool_fleet(tmp_path_factory.mktemp("tools"), config, 5) as fleet:
+        yield fleet
 
 
 def message(tool: str, **arguments: object) -> str:
@@ -74,7 +60,7 @@ def completion(pod: ApiProcess, content: str, **more: object) -> Any:  # noqa: A
     return fetch(f"{pod.url}/v1/chat/completions", body).json
 
 
-def test_a_tool_is_called_once_with_the_headers_of_its_secret_and_clients_of_vendors_get_text(fleet: Fleet) -> None:
+def test_a_tool_is_called_once_with_the_headers_of_its_secret_and_clients_of_vendors_get_text(fleet: ToolFleet) -> None:
     pod = fleet.pods[-1]
     answer = completion(pod, message("create", key="plain"))["choices"][0]
     assert answer["message"]["content"] == "create plain is done, and here are some more words"
@@ -84,14 +70,14 @@ def test_a_tool_is_called_once_with_the_headers_of_its_secret_and_clients_of_ven
     ]
 
 
-def test_other_dialects_of_vendors_hide_the_calls(fleet: Fleet) -> None:
+def test_other_dialects_of_vendors_hide_the_calls(fleet: ToolFleet) -> None:
     url, content = fleet.pods[-1].url, message("search", key="hidden-calls")
     said = {"model": "tools", "max_tokens": 100, "messages": [{"role": "user", "content": content}]}
     anthropic = fetch(f"{url}/v1/messages", said, **{"anthropic-version": "2023-06-01"}).json
     assert [block["type"] for block in anthropic["content"]] == ["text"]
 
 
-def test_a_response_has_the_call_wherever_it_is_read(fleet: Fleet) -> None:
+def test_a_response_has_the_call_wherever_it_is_read(fleet: ToolFleet) -> None:
     content = message("search", key="shown-call")
     with openai.OpenAI(base_url=f"{fleet.pods[-1].url}/v1", api_key="x", max_retries=0) as client:
         conversation = client.conversations.create()
@@ -119,7 +105,7 @@ def test_a_response_has_the_call_wherever_it_is_read(fleet: Fleet) -> None:
         assert again.status == "completed"
 
 
-def test_a_call_that_fails_is_shown_as_such(fleet: Fleet) -> None:
+def test_a_call_that_fails_is_shown_as_such(fleet: ToolFleet) -> None:
     with openai.OpenAI(base_url=f"{fleet.pods[-1].url}/v1", api_key="x", max_retries=0) as client:
         call, _ = client.responses.create(model="tools", input=message("create", title="no key")).output
     assert isinstance(call, McpCall)
@@ -127,7 +113,7 @@ def test_a_call_that_fails_is_shown_as_such(fleet: Fleet) -> None:
     assert "'key' is a required property" in str(call.error)
 
 
-def test_what_goes_wrong_is_the_result_that_the_model_gets(fleet: Fleet) -> None:
+def test_what_goes_wrong_is_the_result_that_the_model_gets(fleet: ToolFleet) -> None:
     pod = fleet.pods[-1]
     wrong = completion(pod, message("create", title="no key"))["choices"][0]["message"]["content"]
     assert "'key' is a required property" in wrong
@@ -138,7 +124,7 @@ def test_what_goes_wrong_is_the_result_that_the_model_gets(fleet: Fleet) -> None
     assert fleet.server.calls("hidden") == 0
 
 
-def killed(fleet: Fleet, content: str, key: str, *, events: int) -> Reader:
+def killed(fleet: ToolFleet, content: str, key: str, *, events: int) -> Reader:
     """Kill the pod that answers once a reader has so many events and the server the call; read the rest elsewhere."""
     pod, reader = fleet.pods.pop(0), Reader()
     conversation = begin(pod)
@@ -153,7 +139,7 @@ def killed(fleet: Fleet, content: str, key: str, *, events: int) -> Reader:
 START_AND_CALL = 2
 
 
-def test_a_call_that_may_have_been_made_is_not_made_again(fleet: Fleet) -> None:
+def test_a_call_that_may_have_been_made_is_not_made_again(fleet: ToolFleet) -> None:
     reader = killed(fleet, message("create", key="doubtful", seconds=2), "doubtful", events=START_AND_CALL)
     assert reader.ending
     assert (reader.ending[0], reader.ending[1]["code"]) == ("error", "interrupted")
@@ -161,7 +147,7 @@ def test_a_call_that_may_have_been_made_is_not_made_again(fleet: Fleet) -> None:
     assert fleet.server.calls("doubtful") == 1
 
 
-def test_a_call_that_only_reads_is_made_again(fleet: Fleet) -> None:
+def test_a_call_that_only_reads_is_made_again(fleet: ToolFleet) -> None:
     reader = killed(fleet, message("search", key="read", seconds=2), "read", events=START_AND_CALL)
     assert reader.ending
     assert reader.ending[0] == "complete"
@@ -169,7 +155,7 @@ def test_a_call_that_only_reads_is_made_again(fleet: Fleet) -> None:
     assert fleet.server.calls("read") == 2
 
 
-def test_a_finished_step_is_not_repeated(fleet: Fleet) -> None:
+def test_a_finished_step_is_not_repeated(fleet: ToolFleet) -> None:
     reader = killed(fleet, message("create", key="finished"), "finished", events=START_AND_CALL + 4)
     assert reader.ending
     assert reader.ending[0] == "complete"
@@ -183,7 +169,7 @@ ANSWERS = 24
 """At a time; their calls take from 0 to 1.2 s, so that the kill meets each at another moment."""
 
 
-def test_a_kill_at_any_moment_repeats_no_call_and_loses_none_silently(fleet: Fleet) -> None:
+def test_a_kill_at_any_moment_repeats_no_call_and_loses_none_silently(fleet: ToolFleet) -> None:
     pod = fleet.pods.pop(0)
     readers = {f"random-{number}": Reader() for number in range(ANSWERS)}
     paths = {key: begin(pod) for key in readers}
