@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 bin := .venv/bin
+# Without its cache of bytecode pytest compiles each module of tests anew in each of its workers.
+unexport PYTHONDONTWRITEBYTECODE
 # For slow tests, which mostly wait: some files at a time, in the order of tests/harness/slowest_first.py.
 waiting := --dist loadfile --no-loadscope-reorder --numprocesses
 reliability := --json docs/measurements/reliability.json --page docs/measurements/reliability.md

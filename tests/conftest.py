@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = [
+    "harness.garbage",
     "harness.hanging",
     "harness.slowest_first",
     "harness.redis.server",
