@@ -1,6 +1,7 @@
 """`make test` itself: lanes side by side, the first failure stops all, budgets are reported and fail nothing."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,8 @@ broken:
 	@echo 1 failed; exit 3
 endless:
 	@exec sleep 3600
+niceness:
+	@echo niceness $$(nice)
 """
 
 
@@ -71,3 +74,14 @@ async def test_a_phase_begins_when_the_one_before_has_ended(
     assert await runner.main((((beside,), (beside._replace(budget=61),)), ((alone,),))) == 0
     printed = capfd.readouterr().out
     assert printed.rindex("passed: make quick") < printed.index("started: make quiet")
+
+
+async def test_what_only_computes_yields_to_what_is_beside_it(
+    runner: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = runner.Step("niceness", 60), runner.Step("niceness", 60, runner.COMPUTES)
+    assert await runner.main((((first, second),),)) == 0
+    printed = capfd.readouterr().out
+    own = os.nice(0)
+    least = min(19, own + runner.COMPUTES)
+    assert printed.index(f"niceness {own}\n") < printed.index(f"niceness {least}\n")
