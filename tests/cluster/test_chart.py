@@ -27,11 +27,33 @@ def helm(kubectl: Kubectl) -> Helm:
     return Helm(ensure_helm().binary, ("--kubeconfig", str(kubectl.kubeconfig)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def notes(helm: Helm) -> Iterator[str]:
-    """Install the chart for the time of a test; the tests' own definition becomes the release's."""
+    """Install the chart for the tests that look at it; the tests' own definition becomes the release's."""
     yield helm("install", "chatfleet", str(CHART), "--take-ownership")
     helm("uninstall", "chatfleet")
+
+
+def test_the_definition_outlives_the_release_and_is_upgraded_by_the_next(
+    kubectl: Kubectl, helm: Helm, tmp_path: Path
+) -> None:
+    """The first test of this file: the others share a release."""
+    older = tmp_path / "chatfleet"
+    shutil.copytree(CHART, older)
+    file = older / "files/chatdeployments.chatfleet.io.yaml"
+    file.write_text(file.read_text().replace("name: URL", "name: Address"))
+    helm("install", "chatfleet", str(older), "--take-ownership", "--force-conflicts")
+    helm("uninstall", "chatfleet")
+    assert "Address" in columns(kubectl)
+    helm("install", "chatfleet", str(older))
+    helm("upgrade", "chatfleet", str(CHART))
+    assert "URL" in columns(kubectl)
+    helm("uninstall", "chatfleet")
+    left = "deployments,services,serviceaccounts,roles,rolebindings,configmaps,secrets"
+    own = kubectl.json("get", left, "-n", NAMESPACE, "-l", "app.kubernetes.io/part-of=chatfleet")
+    rights = kubectl.json("get", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=chatfleet")
+    assert own["items"] + rights["items"] == []
+    assert "URL" in columns(kubectl)
 
 
 @pytest.mark.parametrize("name", ["chatfleet", "chatfleet-metrics-apiserver"])
@@ -85,27 +107,6 @@ def test_an_upgrade_leaves_the_certificates_of_the_metrics_api_server(kubectl: K
 def test_the_notes_give_an_example_that_the_server_takes(kubectl: Kubectl, notes: str) -> None:
     (example,) = re.findall(r"<<EOF\n(.*?)^ *EOF$", notes, re.DOTALL | re.MULTILINE)
     kubectl("create", "--dry-run=server", "-f", "-", stdin=example)
-
-
-def test_the_definition_outlives_the_release_and_is_upgraded_by_the_next(
-    kubectl: Kubectl, helm: Helm, tmp_path: Path
-) -> None:
-    older = tmp_path / "chatfleet"
-    shutil.copytree(CHART, older)
-    file = older / "files/chatdeployments.chatfleet.io.yaml"
-    file.write_text(file.read_text().replace("name: URL", "name: Address"))
-    helm("install", "chatfleet", str(older), "--take-ownership", "--force-conflicts")
-    helm("uninstall", "chatfleet")
-    assert "Address" in columns(kubectl)
-    helm("install", "chatfleet", str(older))
-    helm("upgrade", "chatfleet", str(CHART))
-    assert "URL" in columns(kubectl)
-    helm("uninstall", "chatfleet")
-    left = "deployments,services,serviceaccounts,roles,rolebindings,configmaps,secrets"
-    own = kubectl.json("get", left, "-n", NAMESPACE, "-l", "app.kubernetes.io/part-of=chatfleet")
-    rights = kubectl.json("get", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=chatfleet")
-    assert own["items"] + rights["items"] == []
-    assert "URL" in columns(kubectl)
 
 
 def columns(kubectl: Kubectl) -> set[str]:
