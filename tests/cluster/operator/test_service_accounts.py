@@ -179,7 +179,12 @@ def _second_server(kubectl: Kubectl, folder: Path) -> Iterator[Path]:
     (folder / "kubeconfig").write_text(yaml.safe_dump(config))
     with (
         (folder / "kube-apiserver.log").open("wb") as log,
-        subprocess.Popen(("setpriv", "--pdeathsig=KILL", str(program), *flags), stdout=log, stderr=log) as process,
+        subprocess.Popen(
+            ("setpriv", "--pdeathsig=KILL", str(program), *flags),
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **controlplane.GARBAGE},
+        ) as process,
     ):
         try:
             yield folder / "kubeconfig"
