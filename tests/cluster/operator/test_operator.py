@@ -29,7 +29,7 @@ from harness.polling import eventually
 
 KEYLESS_EXAMPLE = Path(__file__).parents[3] / "examples/09-workload-identity/chatdeployment.yaml"
 numbers = itertools.count(1)
-RESYNC = 2
+RESYNC = 1
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,14 @@ def namespace(kubectl: Kubectl) -> str:
 
 
 @pytest.fixture
-def chatdeployment(kubectl: Kubectl, namespace: str, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
-    return LiveChatDeployment(kubectl, namespace)
+def chatdeployment(
+    kubectl: Kubectl,
+    namespace: str,
+    running: OperatorProcess,  # noqa: ARG001  # it works there
+) -> Iterator[LiveChatDeployment]:
+    chatdeployment = LiveChatDeployment(kubectl, namespace)
+    yield chatdeployment
+    chatdeployment.remove()
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +310,7 @@ def test_two_operators_of_one_namespace_name_each_other_and_do_not_fight(
         eventually(lambda: chatdeployment.exists("service/support"), every=0.1)
     assert applied_by(denied) == NAMESPACE
     assert not denied.has_condition("Progressing", "Conflict")()
+    denied.remove()
 
 
 def test_the_address_of_a_load_balancer_is_in_the_status(chatdeployment: LiveChatDeployment) -> None:

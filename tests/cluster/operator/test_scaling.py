@@ -25,7 +25,7 @@ DEPLOYMENT = "deployment/support"
 HPA = "hpa/support"
 SCALED_OBJECT = "scaledobject/support"
 ROOM = ("deployment/support-activator", "service/support-activator", "service/support-pods")
-RESYNC = 2
+RESYNC = 1
 BUILTIN: Manifest = {
     "minReplicas": 2,
     "maxReplicas": 9,
@@ -57,10 +57,12 @@ def keda(kubectl: Kubectl) -> Iterator[None]:
 
 
 @pytest.fixture
-def chatdeployment(kubectl: Kubectl, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
+def chatdeployment(kubectl: Kubectl, running: OperatorProcess) -> Iterator[LiveChatDeployment]:  # noqa: ARG001  # it works there
     name = f"scaling-{next(numbers)}"
     kubectl("create", "namespace", name)
-    return LiveChatDeployment(kubectl, name)
+    chatdeployment = LiveChatDeployment(kubectl, name)
+    yield chatdeployment
+    chatdeployment.remove()
 
 
 def scaling(chatdeployment: LiveChatDeployment, **spec: Any) -> LiveChatDeployment:  # noqa: ANN401  # JSON

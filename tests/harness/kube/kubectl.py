@@ -4,10 +4,14 @@ import json
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from harness.kube.reads import Reads, UnsupportedError
+from harness.kube.reads import Reads, RefusedError, UnsupportedError
+
+SECONDS = 30.0
+"""For one request."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,16 @@ class Kubectl:
     def apply(self, manifest: str) -> None:
         """Apply YAML text by server-side apply, as a GitOps tool would."""
         self("apply", "--server-side", "-f", "-", stdin=manifest)
+
+    def delete(self, kind: str, name: str, namespace: str) -> None:
+        """Delete an object, if it is there, over the open connection; its children are deleted in the background."""
+        try:
+            where = self._reads.resource(kind, SECONDS)
+            path = f"{where.path}/namespaces/{namespace}/{where.plural}/{name}"
+            self._reads.request("DELETE", path, {"propagationPolicy": "Background"}, timeout=SECONDS)
+        except RefusedError as refused:
+            if refused.status != HTTPStatus.NOT_FOUND:
+                raise AssertionError(f"kubectl delete {kind} {name}: {refused}") from None
 
     def wait(self, resource: str, condition: str, *, namespace: str, seconds: int = 120) -> None:
         """`kubectl wait --for=condition=…`, the way that a platform team scripts it."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from chatfleet_contract import names
 from chatfleet_operator.children.kinds import BY_NAME
 from chatfleet_operator.model.values import Manifest, Ref
 from harness.kube.kubectl import Kubectl
@@ -44,6 +45,10 @@ class LiveChatDeployment:
 
     def delete(self, what: str) -> None:
         self.kubectl("delete", what, "-n", self.namespace, "--wait=false")
+
+    def remove(self) -> None:
+        """Delete the ChatDeployment, so that no operator spends its time on it; an end for tests that share one."""
+        self.kubectl.delete(names.PLURAL, "support", self.namespace)
 
     def condition(self, kind: str) -> Manifest:
         conditions = self.get().get("status", {}).get("conditions", [])
