@@ -1,5 +1,6 @@
 """From `kubectl apply` to streamed answers and back to nothing, as a platform team and its applications see it."""
 
+import base64
 import json
 import urllib.request
 from typing import Any
@@ -13,6 +14,7 @@ from chatfleet_contract.names import api_key_file
 from chatfleet_operator.children.kinds import KINDS
 from harness.kube.helm import NAMESPACE as SYSTEM
 from harness.kube.node import API_IMAGE, NAMESPACE, ROOT, Node
+from harness.pdf import pdf_of
 from harness.polling import eventually
 
 pytestmark = pytest.mark.timeout(300)
@@ -116,6 +118,24 @@ def test_a_pod_of_the_cluster_streams_by_the_services_name(support: Node) -> Non
     support.kubectl("wait", "pod/caller", "-n", NAMESPACE, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
 
     assert SAY in support.kubectl("logs", "caller", "-n", NAMESPACE)
+
+
+def test_a_pod_finds_the_text_of_a_pdf(support: Node) -> None:
+    """By a process of its own, which gets no variable of the image."""
+    script = (
+        "import base64, sys\n"
+        "from chatfleet_api.knowledge.pdf_texts import PdfTexts\n"
+        "texts = PdfTexts()\n"
+        "texts.begin()\n"
+        "print(texts.text('a.pdf', lambda: base64.b64decode(sys.stdin.read())))\n"
+    )
+    pdf = base64.b64encode(pdf_of(SAY)).decode()
+
+    said = support.kubectl(
+        "exec", "--stdin", pods(support)[0], "-n", NAMESPACE, "--", "python", "-c", script, stdin=pdf
+    )
+
+    assert said.strip() == SAY
 
 
 def test_a_conversation_outlives_every_pod(support: Node) -> None:

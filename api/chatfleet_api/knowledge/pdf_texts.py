@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import Final
 
 MAX_PDF_BYTES: Final = 16 * 1024 * 1024
@@ -15,6 +16,9 @@ RETRY_SECONDS: Final = 600.0
 """After which a PDF is read again whose process was ended: perhaps the node had no time or memory for it."""
 READING_SECONDS: Final = 5.0
 """After which a reading begins no other one: what is read by then is served."""
+
+_PACKAGES: Final = str(Path(__file__).parents[2])
+"""Where our packages are: in an image, Python finds them by the environment alone."""
 
 
 class NotYetError(Exception):
@@ -68,14 +72,14 @@ class PdfTexts:
 
 
 def _text(content: bytes) -> str:
-    command = (sys.executable, "-I", "-m", "chatfleet_api.knowledge.pdf", str(PDF_SECONDS))
+    command = (sys.executable, "-P", "-s", "-m", "chatfleet_api.knowledge.pdf", str(PDF_SECONDS))
     try:
         done = subprocess.run(  # noqa: S603  # our own program
             command,
             input=content,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={},
+            env={"PYTHONPATH": _PACKAGES},
             timeout=PDF_SECONDS,
             check=False,
         )
