@@ -1,5 +1,10 @@
 """`python -m chatfleet_metrics`: the composition root, from settings to a served and registered API."""
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # while modules are imported: imports leave no garbage, and looking for it takes a tenth of the start
+
 import argparse
 import asyncio
 import os
@@ -155,6 +160,8 @@ def parse_arguments(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     parse_arguments(sys.argv[1:])
+    gc.freeze()  # what was imported is there to the end
+    gc.enable()
     try:
         asyncio.run(main(os.environ))
     except (BadSettings, ClusterError) as error:
