@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from typing_extensions import override
 
@@ -76,10 +77,25 @@ class Target(ABC):
         """Send a signal; nothing to a process that has ended."""
 
 
+class Child(Protocol):
+    """A process as `subprocess.Popen` shows it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """Return its exit status, negative for a signal; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit status; raises `subprocess.TimeoutExpired`."""
+
+    def send_signal(self, number: signal.Signals, /) -> None: ...
+
+
 class Program(Target):
     """One process of this machine, with its output in a file."""
 
-    def __init__(self, name: str, log: Path, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, name: str, log: Path, process: Child) -> None:
         self.name = name
         self.log = log
         self.pid = process.pid
@@ -126,7 +142,13 @@ def started(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    program = Program(name, log, process)
+    with ended(Program(name, log, process)) as program:
+        yield program
+
+
+@contextmanager
+def ended(program: Program) -> Iterator[Program]:
+    """Kill a program when the block ends."""
     try:
         yield program
     finally:

@@ -1,7 +1,6 @@
 """The activator as a process of its own, on free loopback ports, before pods that come and go as a test says."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from chatfleet_contract.runtime import ActivatorConfig
 from chatfleet_contract.spec import LogFormat, LogLevel, Observability
 from harness.net import free_port
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
-from harness.process import Program, await_ready, started
+from harness.pods.fork_server import forked
+from harness.process import Program, await_ready
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def activator_process(folder: Path, **changes: float) -> Iterator[ActivatorProce
             **changes,
         }
     )
-    command, environment = (sys.executable, "-m", "chatfleet_api.activator"), {names.ENV_ACTIVATOR: config.render()}
-    with started("activator", command, folder=folder, environment=environment) as program:
+    environment = {names.ENV_ACTIVATOR: config.render()}
+    with forked("activator", "chatfleet_api.activator.__main__", folder=folder, environment=environment) as program:
         running = ActivatorProcess(program, config, folder)
         await_ready(program, lambda: _has_started(running))
         yield running

@@ -20,6 +20,7 @@ from chatfleet_contract.spec import Streaming
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
 from harness.net import LOOPBACK, free_port
+from harness.pods.fork_server import forked
 from harness.process import Program, await_ready, started
 
 START_SECONDS = 20
@@ -107,9 +108,16 @@ def scripted(*names: str, **streaming: int) -> RuntimeConfig:
 
 @contextmanager
 def api_process(
-    folder: Path, config: RuntimeConfig | None = None, *, at: tuple[int, int] | None = None, **environment: str
+    folder: Path,
+    config: RuntimeConfig | None = None,
+    *,
+    at: tuple[int, int] | None = None,
+    new: bool = False,
+    **environment: str,
 ) -> Iterator[ApiProcess]:
     """Run the API until the block ends; yields it as soon as it has started. `at`: its ports; unset: any two.
+
+    `new`: by `python -m`, for tests of how it starts; otherwise it is forked from a process that has imported it.
 
     Raises:
         StartError: it ended, or did not answer in time.
@@ -119,11 +127,11 @@ def api_process(
     if config is not None:
         (folder / "runtime.json").write_text(config.render())
         ports["CHATFLEET_CONFIG_FILE"] = str(folder / "runtime.json")
-    with started(
-        f"api-{port}",
-        (sys.executable, "-m", "chatfleet_api"),
-        folder=folder,
-        environment=os.environ | ports | environment,
+    name, given = f"api-{port}", os.environ | ports | environment
+    with (
+        started(name, (sys.executable, "-m", "chatfleet_api"), folder=folder, environment=given)
+        if new
+        else forked(name, "chatfleet_api.__main__", folder=folder, environment=given)
     ) as program:
         api = ApiProcess(program, port, health_port, environment.get("CHATFLEET_HOST", LOOPBACK))
         await_ready(program, api.has_started, seconds=START_SECONDS)

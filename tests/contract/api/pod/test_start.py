@@ -19,7 +19,7 @@ GONE = -2
 
 
 def test_the_first_look_needs_nothing_and_says_what_to_try(tmp_path: Path) -> None:
-    with api_process(tmp_path) as running:
+    with api_process(tmp_path, new=True) as running:
         said = running.log.read_text()
         shown = re.search(r"curl -N (\S+) -H '([^']*)' \\\n +-d '([^']*)'", said)
         assert shown, said

@@ -190,7 +190,7 @@ def test_keys_prompts_answers_and_addresses_are_in_no_output_of_a_pod(
     )
     key = {"Authorization": f"Bearer {CANARIES['a key of a caller']}"}
     planted = " ".join((CANARIES["a prompt"], CANARIES["an answer"], CANARIES["an e-mail address"]))
-    with api_process(tmp_path, served) as pod:
+    with api_process(tmp_path, served, new=True) as pod:
         said = {"messages": [{"role": "user", "content": planted}]}
         for model in ("echo", "away"):
             answer = fetch(f"{pod.url}/v1/chat/completions", {"model": model, **said}, **key)

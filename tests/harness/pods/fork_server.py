@@ -1,0 +1,180 @@
+"""Forks pods from a process that has imported the API once: a third of the CPU that `python -m chatfleet_api` takes.
+
+It is a program, `python -m harness.pods.fork_server`, without threads or an event loop; each worker of pytest has its
+own from its first pod on. A pod is a process with its own environment, folder, log and signals. It differs from one
+that `python -m` started in its hash seed, which all pods of a worker share, and is not proof of how a program starts.
+"""
+
+import atexit
+import ctypes
+import functools
+import gc
+import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.process import Program, StartError, ended
+
+PRELOADED: Final = "chatfleet_api.__main__"
+MAX_BYTES: Final = 100_000
+"""Of a request."""
+FORK_SECONDS: Final = 30
+"""Time that a fork gets, the server's own imports included."""
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What to run: `main` of a module."""
+
+    module: str
+    folder: str
+    environment: dict[str, str]
+
+
+class Forked:
+    """A process that the server has forked; it looks as `subprocess.Popen` does."""
+
+    def __init__(self, guard: socket.socket) -> None:
+        guard.settimeout(FORK_SECONDS)
+        pid, descriptors, *_ = socket.recv_fds(guard, 32, 1)
+        if not pid:
+            guard.close()
+            raise StartError("the server that forks pods has ended; its error is in the output of the tests")
+        self.pid = int(pid)
+        self._guard, self._descriptor = guard, descriptors[0]
+        self._status: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit status, negative for a signal; None while it runs."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status; raises `subprocess.TimeoutExpired`."""
+        if self._status is None:
+            self._guard.settimeout(timeout)
+            try:
+                self._status = int(self._guard.recv(32) or -signal.SIGKILL)  # nothing: killed with its guard
+            except (BlockingIOError, TimeoutError) as late:
+                raise subprocess.TimeoutExpired(PRELOADED, timeout or 0) from late
+            self._guard.close()
+            os.close(self._descriptor)
+        return self._status
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing to a process that has ended."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._descriptor, number)
+
+
+class ForkServer:
+    """The running server."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", __name__, str(theirs.fileno())),
+                env={"PATH": os.environ["PATH"]},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+
+    def fork(self, module: str, folder: Path, environment: Mapping[str, str], log: Path) -> Forked:
+        """Run `main` of a module as a process whose output is appended to `log`."""
+        guard, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        request = msgspec.json.encode(Request(module, str(folder), dict(environment)))
+        with theirs, log.open("ab") as output:
+            socket.send_fds(self._control, [request], [theirs.fileno(), output.fileno()])
+        return Forked(guard)
+
+    def close(self) -> None:
+        """End the server; what it has forked and still runs is killed."""
+        self._control.close()
+        self._process.wait()
+
+
+@contextmanager
+def forked(name: str, module: str, *, folder: Path, environment: Mapping[str, str]) -> Iterator[Program]:
+    """Run `main` of a module in `folder` until the block ends, as `harness.process.started` runs a command."""
+    log = folder / f"{name}.log"
+    child = fork_server().fork(module, folder, {"PATH": os.environ["PATH"], **environment}, log)
+    with ended(Program(name, log, child)) as program:
+        yield program
+
+
+@functools.cache
+def fork_server() -> ForkServer:
+    """Return the server of this process, which it starts the first time; it ends with this process."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
+
+
+def main() -> int:
+    """Fork what is asked for until nobody can ask any more."""
+    gc.disable()  # until the fork's own `main`
+    importlib.import_module(PRELOADED)
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards leave no zombies
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        while True:
+            message, descriptors, *_ = socket.recv_fds(control, MAX_BYTES, 2)
+            if not message:
+                return 0
+            if not os.fork():
+                break
+            for each in descriptors:
+                os.close(each)
+    return _guard(msgspec.json.decode(message, type=Request), *descriptors)
+
+
+def _guard(request: Request, report: int, log: int) -> int:
+    """Fork a process and report its id, a descriptor for signals, and in the end its exit status."""
+    _end_with_parent()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with socket.socket(fileno=report) as guard:
+        if pid := os.fork():
+            os.close(log)
+            socket.send_fds(guard, [str(pid).encode()], [os.pidfd_open(pid)])
+            _, status = os.waitpid(pid, 0)
+            guard.send(str(os.waitstatus_to_exitcode(status)).encode())
+            os._exit(0)
+    return _become(request, log)
+
+
+def _become(request: Request, log: int) -> int:
+    """Be the process that was asked for; returns its exit status."""
+    _end_with_parent()
+    os.chdir(request.folder)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    time.tzset()
+    sys.argv = [request.module]
+    status: int = importlib.import_module(request.module).main()
+    return status
+
+
+def _end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
