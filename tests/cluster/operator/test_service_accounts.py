@@ -23,6 +23,7 @@ from chatfleet_api.identity.service_accounts import ServiceAccountVerifier
 from chatfleet_api.identity.tokens import Tokens
 from chatfleet_cluster import binaries, controlplane
 from chatfleet_cluster.components import api_server_flags
+from chatfleet_cluster.processes import GARBAGE
 from chatfleet_cluster.progress import Progress
 from chatfleet_contract.runtime import RuntimeAccess, RuntimeReview, RuntimeServiceAccounts
 from chatfleet_contract.spec import ChatDeploymentSpec
@@ -183,7 +184,7 @@ def _second_server(kubectl: Kubectl, folder: Path) -> Iterator[Path]:
             ("setpriv", "--pdeathsig=KILL", str(program), *flags),
             stdout=log,
             stderr=log,
-            env={**os.environ, **controlplane.GARBAGE},
+            env={**os.environ, **GARBAGE},
         ) as process,
     ):
         try:

@@ -23,16 +23,13 @@ from chatfleet_cluster.api import Api
 from chatfleet_cluster.certificates import Identity
 from chatfleet_cluster.components import MASTERS, api_server_flags, controller_flags, etcd_flags
 from chatfleet_cluster.errors import ClusterError
-from chatfleet_cluster.processes import ENVIRONMENT, log_end
+from chatfleet_cluster.processes import ENVIRONMENT, GARBAGE, log_end
 from chatfleet_cluster.progress import Progress
 from chatfleet_cluster.waiting import wait_until
 
 LOOPBACK = IPv4Address("127.0.0.1")
 CONTROLLERS = "kube-controller-manager"
 SERVICES = "198.19.128.0/24"
-GARBAGE = {"GOGC": "400"}
-"""Go collects garbage when the heap has grown by so many percent. By its default of 100 that is a third of the CPU time
-of an API server: 3.5 s to start it and to establish a definition, 2.4 s this way. It takes 170 MB more memory."""
 PATIENCE = 60.0
 """Seconds to become ready; 3 are usual."""
 

@@ -11,6 +11,9 @@ from chatfleet_cluster.waiting import wait_until
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 """Without the user's variables: a proxy setting would direct a component outside the machine."""
+GARBAGE = {"GOGC": "400"}
+"""Go collects garbage when the heap has grown by so many percent. By its default of 100 that is a third of the CPU time
+of an API server: 3.5 s to start it and to establish a definition, 2.4 s this way. It takes 170 MB more memory."""
 
 _LAUNCH = 'echo 0 > "$0" && exec setsid --fork sh -c \'echo $$ > "$0.new"; mv "$0.new" "$0"; exec "$@"\' "$@"'
 """Enters the control group first, so that there is no moment in which a process of the cluster is outside of it; then
@@ -64,7 +67,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=ENVIRONMENT,
+                env={**ENVIRONMENT, **GARBAGE},
                 cwd="/",
                 check=True,
             )
