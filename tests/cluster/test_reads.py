@@ -1,8 +1,11 @@
-"""What the tests read without kubectl is what kubectl prints."""
+"""What the tests read and apply without kubectl is what kubectl prints and applies."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+import yaml
 
 from harness.kube.kubectl import Kubectl
 
@@ -59,3 +62,26 @@ def test_what_only_kubectl_prints_it_prints(kubectl: Kubectl) -> None:
     assert kubectl("get", "namespace", "default").startswith("NAME ")
     with pytest.raises(AssertionError, match="doesn't have a resource type"):
         kubectl("get", "unheard/of", "-o", "json")
+
+
+def test_what_is_applied_without_kubectl_is_what_kubectl_applies(kubectl: Kubectl) -> None:
+    def applied(value: str, apply: Callable[[str], object]) -> dict[str, Any]:
+        metadata = {"name": "applied", "namespace": "default", "labels": {"a": value}}
+        apply(yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"key": value}}))
+        live = kubectl.json("get", "cm/applied", "-n", "default", "--show-managed-fields")
+        for entry in live["metadata"]["managedFields"]:
+            del entry["time"]
+        return {**live["metadata"], "resourceVersion": None, "data": live["data"]}
+
+    def by_kubectl(text: str) -> str:
+        return kubectl.run("apply", "--server-side", "-f", "-", stdin=text)
+
+    first = applied("1", by_kubectl)
+    assert applied("1", kubectl.apply) == first
+    second = applied("2", kubectl.apply)
+    assert applied("2", by_kubectl) == second
+    assert first["managedFields"] == second["managedFields"]
+    kubectl.objects.within("default").merge("cm/applied", {"data": {"key": "theirs"}})
+    for each in (kubectl.apply, by_kubectl):
+        with pytest.raises(AssertionError, match=r"Apply failed with 1 conflict"):
+            applied("3", each)

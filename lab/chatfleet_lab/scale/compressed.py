@@ -89,7 +89,7 @@ def stage(factor: int) -> Iterator[Kubectl]:
         kubectl = Kubectl(plane.kubectl, plane.kubeconfig)
         period = {"PERIOD_SECONDS": str(max(1.0, SCRAPE_SECONDS / factor))}
         stack.enter_context(metrics_apiserver(kubectl, install(kubectl, folder), folder / "a.log", period))
-        kubectl("create", "namespace", SPACE)
+        kubectl.create_namespace(SPACE)
         eventually(lambda: kubectl("get", "serviceaccount", "default", "-n", SPACE))
         for service in SERVICES:
             available = ("wait", f"apiservice/{service}", "--for=condition=Available", "--timeout=5s")

@@ -115,7 +115,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsCluster
 
 
 def test_the_figures_of_a_namespaces_pods_are_read_through_the_api_server(cluster: MetricsCluster) -> None:
-    cluster.kubectl("create", "namespace", "figures")
+    cluster.kubectl.create_namespace("figures")
     with exporting(chatfleet_active_streams=37) as busy, exporting(chatfleet_active_streams=0) as idle:
         create(cluster.kubectl, pod("figures", "busy", "support"), busy.address)
         create(cluster.kubectl, pod("figures", "idle", "other"), idle.address)
@@ -136,7 +136,7 @@ def test_both_versions_are_served_and_discovered(cluster: MetricsCluster) -> Non
 
 
 def test_a_pod_that_falls_silent_or_leaves_has_no_figure(cluster: MetricsCluster) -> None:
-    cluster.kubectl("create", "namespace", "silence")
+    cluster.kubectl.create_namespace("silence")
     with exporting(chatfleet_active_streams=1) as stays, exporting(chatfleet_active_streams=2) as leaves:
         with exporting(chatfleet_active_streams=3) as silent:
             for name, figures in {"stays": stays, "leaves": leaves, "silent": silent}.items():
@@ -282,7 +282,7 @@ spec:
 
 def test_the_real_autoscaler_scales_up_never_down_without_figures_and_down_with_them(cluster: MetricsCluster) -> None:
     kubectl = cluster.kubectl
-    kubectl("create", "namespace", "scale")
+    kubectl.create_namespace("scale")
     kubectl.apply(DEPLOYMENT)
     with ExitStack() as alive:
         served = serve_all(cluster, alive, 2, streams=100)
@@ -372,7 +372,7 @@ def test_at_rest_the_replicas_write_nothing(cluster: MetricsCluster) -> None:
 
 def test_uninstalled_it_holds_up_no_namespace(cluster: MetricsCluster) -> None:
     kubectl = cluster.kubectl
-    kubectl("create", "namespace", "leaves")
+    kubectl.create_namespace("leaves")
     for each in cluster.servers:
         each.stop()
     eventually(lambda: not cluster.available(), seconds=60)

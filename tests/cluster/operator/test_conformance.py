@@ -103,8 +103,9 @@ class RealUnderTest:
 
 @asynccontextmanager
 async def real(kubectl: Kubectl, namespace: str) -> AsyncIterator[RealUnderTest]:
-    await asyncio.to_thread(kubectl, "create", "namespace", namespace)
-    await asyncio.to_thread(kubectl, "create", "serviceaccount", "default", "-n", namespace)
+    await asyncio.to_thread(kubectl.create_namespace, namespace)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    await asyncio.to_thread(kubectl.objects.within(namespace).create, account)
     async with connect({**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}, lambda *_: None) as connection:
         yield RealUnderTest(connection)
 

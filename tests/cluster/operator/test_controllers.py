@@ -70,7 +70,7 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
 @pytest.fixture
 def chatdeployment(kubernetes: Kubectl) -> LiveChatDeployment:
     name = f"controllers-{next(numbers)}"
-    kubernetes("create", "namespace", name)
+    kubernetes.create_namespace(name)
     return LiveChatDeployment(kubernetes, name)
 
 
@@ -160,7 +160,4 @@ def run(chatdeployment: LiveChatDeployment, name: str, address: object, *, ready
     since = (datetime.now(UTC) - ready_for).strftime("%Y-%m-%dT%H:%M:%SZ")
     ready: Manifest = {"type": "Ready", "status": "True", "lastTransitionTime": since}
     status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [ready]}
-    patch = json.dumps({"status": status})
-    chatdeployment.kubectl(
-        "patch", "pod", name, "-n", chatdeployment.namespace, "--subresource=status", "--type=merge", "-p", patch
-    )
+    chatdeployment.patch_status(f"pod/{name}", status)

@@ -37,7 +37,7 @@ def pair(kubectl: Kubectl, tmp_path: Path) -> Iterator[tuple[OperatorProcess, Op
 
 
 def apply(kubectl: Kubectl, name: str) -> None:
-    kubectl("create", "namespace", name)
+    kubectl.create_namespace(name)
     kubectl.apply(yaml.safe_dump(document(Ref(name, "support"))))
 
 

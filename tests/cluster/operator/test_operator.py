@@ -56,7 +56,7 @@ def running(kubeconfig: Path, folder: Path) -> Iterator[OperatorProcess]:
 @pytest.fixture
 def namespace(kubectl: Kubectl) -> str:
     name = f"operator-{next(numbers)}"
-    kubectl("create", "namespace", name)
+    kubectl.create_namespace(name)
     return name
 
 
@@ -74,7 +74,7 @@ def chatdeployment(
 @pytest.fixture(scope="module")
 def settled(kubectl: Kubectl, running: OperatorProcess) -> LiveChatDeployment:  # noqa: ARG001  # it works there
     """Return a ChatDeployment that many tests share: every change in it is repaired."""
-    kubectl("create", "namespace", "settled")
+    kubectl.create_namespace("settled")
     chatdeployment = LiveChatDeployment(kubectl, "settled")
     chatdeployment.apply()
     chatdeployment.settles()
@@ -283,7 +283,7 @@ def test_two_operators_of_one_namespace_name_each_other_and_do_not_fight(
     chatdeployment: LiveChatDeployment, running: OperatorProcess, kubeconfig: Path, folder: Path
 ) -> None:
     denied = LiveChatDeployment(chatdeployment.kubectl, f"{chatdeployment.namespace}-denied")
-    denied.kubectl("create", "namespace", denied.namespace)
+    denied.kubectl.create_namespace(denied.namespace)
     for each in (denied, chatdeployment):
         always_newest(each)
     settings = {
@@ -320,9 +320,7 @@ def test_the_address_of_a_load_balancer_is_in_the_status(chatdeployment: LiveCha
     chatdeployment.kubectl.apply(yaml.safe_dump(failed))
     eventually(chatdeployment.has_condition("Exposed", "LoadBalancerFailed", "no address is free"))
 
-    ingress = json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}})
-    patch = ("--subresource=status", "--type=merge", "-p", ingress)
-    chatdeployment.kubectl("patch", "service/support", "-n", chatdeployment.namespace, *patch)
+    chatdeployment.patch_status("service/support", {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}})
     eventually(chatdeployment.has_condition("Exposed", "LoadBalancerReady", "203.0.113.7"))
     assert chatdeployment.get()["status"]["externalURL"] == "http://203.0.113.7:8080"
 
@@ -546,14 +544,12 @@ def test_a_claim_that_is_not_bound_follows_the_spec(chatdeployment: LiveChatDepl
 
 
 def test_a_volume_that_cannot_follow_the_spec_is_kept_and_reported_and_the_way_back_is_open(
-    chatdeployment: LiveChatDeployment, kubectl: Kubectl
+    chatdeployment: LiveChatDeployment,
 ) -> None:
     chatdeployment.apply(redis={"managed": {"storageClassName": "fixed"}})
     chatdeployment.settles()
     chatdeployment.patch(VOLUME, {"spec": {"volumeName": "disk"}})
-    status = {"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}
-    where = ("-n", chatdeployment.namespace, "--subresource=status", "--type=merge", "-p", yaml.safe_dump(status))
-    kubectl("patch", VOLUME, *where)
+    chatdeployment.patch_status(VOLUME, {"phase": "Bound", "capacity": {"storage": "1Gi"}})
     before = chatdeployment.get(VOLUME)["spec"]
 
     chatdeployment.apply(redis={"managed": {"storageClassName": "fixed", "storage": "2Gi"}}, replicas=4)

@@ -213,7 +213,7 @@ def test_on_demand_the_server_comes_with_the_first_need_and_goes_after_the_last(
     more = (role("ClusterRole", named, METRICS_ON_DEMAND_RULES), role("Role", named, METRICS_SCALE_RULES, NAMESPACE))
     grant(kubectl, *more, account=NAME)
     kubectl.apply(SERVER)
-    kubectl("create", "namespace", "on-demand")
+    kubectl.create_namespace("on-demand")
     kubectl.apply(yaml.safe_dump(document(Ref("on-demand", "support"), autoscaling=AUTOSCALING)))
 
     eventually(lambda: kubectl.json("get", *server)["spec"]["replicas"] == 2)

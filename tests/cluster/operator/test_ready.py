@@ -96,7 +96,7 @@ class Reconciliation:
         return await asyncio.to_thread(self.kubectl, *words, stdin=stdin)
 
     async def apply(self, manifest: Manifest) -> None:
-        await self.record("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(manifest))
+        await asyncio.to_thread(self.kubectl.apply, yaml.safe_dump(manifest))
 
     async def get(self, kind: str, name: str) -> Manifest:
         live = await self.parts.cluster.child(NAMESPACE, ObjectId(kind, name))
@@ -104,8 +104,7 @@ class Reconciliation:
         return live
 
     async def write_status(self, what: str, status: Manifest) -> None:
-        body = yaml.safe_dump({"status": status})
-        await self.record("patch", what, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", body)
+        await asyncio.to_thread(self.kubectl.objects.within(NAMESPACE).merge, what, {"status": status}, "status")
 
     async def start_pod(self) -> None:
         made = pod("support-0", IP, ref=REF)
@@ -149,7 +148,7 @@ async def played(pods: FakePods) -> AsyncIterator[HttpProber]:
 
 @pytest.fixture(scope="module", autouse=True)
 def namespace(kubectl: Kubectl) -> None:
-    kubectl("create", "namespace", NAMESPACE)
+    kubectl.create_namespace(NAMESPACE)
     kubectl("create", "serviceaccount", "support-of-test", "-n", NAMESPACE)
 
 

@@ -21,7 +21,7 @@ TEMPLATE = {"image": "example.com/own:1", "env": [{"name": "A", "valueFrom": {"s
 
 
 def test_what_is_not_allowed_is_named_and_in_no_pod_until_it_is_allowed(kubectl: Kubectl, tmp_path: Path) -> None:
-    kubectl("create", "namespace", "restricted")
+    kubectl.create_namespace("restricted")
     kubectl("create", "secret", "generic", "own", "--from-literal=key=redis://redis", "-n", "restricted")
     kubeconfig = account(kubectl, tmp_path)
     grant(kubectl, *cluster_wide())

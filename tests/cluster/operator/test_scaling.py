@@ -59,7 +59,7 @@ def keda(kubectl: Kubectl) -> Iterator[None]:
 @pytest.fixture
 def chatdeployment(kubectl: Kubectl, running: OperatorProcess) -> Iterator[LiveChatDeployment]:  # noqa: ARG001  # it works there
     name = f"scaling-{next(numbers)}"
-    kubectl("create", "namespace", name)
+    kubectl.create_namespace(name)
     chatdeployment = LiveChatDeployment(kubectl, name)
     yield chatdeployment
     chatdeployment.remove()
@@ -95,20 +95,14 @@ def tell(chatdeployment: LiveChatDeployment, what: str, *conditions: Manifest) -
     status: Manifest = {"conditions": said}
     if what == HPA:
         status |= {"currentReplicas": 2, "desiredReplicas": 2}
-    chatdeployment.kubectl(
-        *("patch", what, "-n", chatdeployment.namespace, "--subresource=status", "--type=merge"),
-        *("-p", yaml.safe_dump({"status": status})),
-    )
+    chatdeployment.patch_status(what, status)
 
 
 def roll_out(chatdeployment: LiveChatDeployment, what: str, ready: int) -> None:
     """Write the status of a workload, as its controller does."""
     figures = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), ready)
     status = {"observedGeneration": chatdeployment.get(what)["metadata"]["generation"], **figures}
-    chatdeployment.kubectl(
-        *("patch", what, "-n", chatdeployment.namespace, "--subresource=status", "--type=merge"),
-        *("-p", yaml.safe_dump({"status": status})),
-    )
+    chatdeployment.patch_status(what, status)
 
 
 def rest(chatdeployment: LiveChatDeployment, running: OperatorProcess) -> dict[str, float]:

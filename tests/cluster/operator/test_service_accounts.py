@@ -53,7 +53,7 @@ def operator(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path
     kubeconfig = account(kubectl, tmp_path_factory.mktemp("service-accounts"))
     grant(kubectl, *cluster_wide())
     for namespace in ("callers", "strangers"):
-        kubectl("create", "namespace", namespace)
+        kubectl.create_namespace(namespace)
         for name in ("web", "job"):
             kubectl("create", "serviceaccount", name, "-n", namespace)
     return kubeconfig

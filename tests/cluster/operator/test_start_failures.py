@@ -39,7 +39,7 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
 @pytest.fixture
 def chatdeployment(kubernetes: Kubectl) -> LiveChatDeployment:
     name = f"start-{next(numbers)}"
-    kubernetes("create", "namespace", name)
+    kubernetes.create_namespace(name)
     return LiveChatDeployment(kubernetes, name)
 
 

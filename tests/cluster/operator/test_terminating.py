@@ -9,7 +9,7 @@ from harness.polling import eventually
 
 
 def test_a_child_that_cannot_return_as_its_namespace_terminates_is_reported(kubectl: Kubectl, tmp_path: Path) -> None:
-    kubectl("create", "namespace", "terminating")
+    kubectl.create_namespace("terminating")
     kubeconfig = account(kubectl, tmp_path)
     grant(kubectl, *cluster_wide())
     shop = LiveChatDeployment(kubectl, "terminating")

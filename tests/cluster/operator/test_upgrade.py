@@ -17,7 +17,7 @@ def generations(shop: LiveChatDeployment) -> dict[str, int]:
 
 
 def test_a_newer_operator_restarts_pods_when_the_resource_opts_in(kubectl: Kubectl, tmp_path: Path) -> None:
-    kubectl("create", "namespace", "upgrade")
+    kubectl.create_namespace("upgrade")
     kubeconfig = account(kubectl, tmp_path)
     grant(kubectl, *cluster_wide())
     shop = LiveChatDeployment(kubectl, "upgrade")

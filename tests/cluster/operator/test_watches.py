@@ -9,7 +9,7 @@ from harness.polling import eventually
 
 
 def test_a_watched_child_that_is_deleted_comes_back_without_a_resync(kubectl: Kubectl, tmp_path: Path) -> None:
-    kubectl("create", "namespace", "watches")
+    kubectl.create_namespace("watches")
     kubeconfig = account(kubectl, tmp_path)
     grant(kubectl, *cluster_wide())
     shop = LiveChatDeployment(kubectl, "watches")

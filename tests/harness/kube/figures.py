@@ -1,6 +1,5 @@
 """Pods without a kubelet: objects whose status says Running, and small servers that export metrics."""
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -127,5 +126,4 @@ def status(address: str) -> dict[str, Any]:
 
 def run(kubectl: Kubectl, namespace: str, name: str, address: str) -> None:
     """Set, in the kubelet's place, the status that a pod runs at `address` and is ready."""
-    patch = json.dumps({"status": status(address)})
-    kubectl("patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
+    kubectl.objects.within(namespace).merge(f"pod/{name}", {"status": status(address)}, "status")

@@ -2,21 +2,20 @@
 
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from harness.kube.reads import Reads, RefusedError, UnsupportedError
+import yaml
 
-SECONDS = 30.0
-"""For one request."""
+from harness.kube.objects import Objects
+from harness.kube.reads import Reads, UnsupportedError
 
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl against one cluster. What only reads objects goes over a connection that stays open."""
+    """kubectl against one cluster. What only reads objects, and `apply`, go over a connection that stays open."""
 
     binary: Path
     kubeconfig: Path
@@ -54,19 +53,21 @@ class Kubectl:
         """Run kubectl with JSON output."""
         return json.loads(self(*args, "-o", "json"))
 
-    def apply(self, manifest: str) -> None:
-        """Apply YAML text by server-side apply, as a GitOps tool would."""
-        self("apply", "--server-side", "-f", "-", stdin=manifest)
+    @cached_property
+    def objects(self) -> Objects:
+        """Writes without kubectl, to the namespace `default` if none is chosen by `within`."""
+        return Objects(self._reads, "default")
 
-    def delete(self, kind: str, name: str, namespace: str) -> None:
-        """Delete an object, if it is there, over the open connection; its children are deleted in the background."""
-        try:
-            where = self._reads.resource(kind, SECONDS)
-            path = f"{where.path}/namespaces/{namespace}/{where.plural}/{name}"
-            self._reads.request("DELETE", path, {"propagationPolicy": "Background"}, timeout=SECONDS)
-        except RefusedError as refused:
-            if refused.status != HTTPStatus.NOT_FOUND:
-                raise AssertionError(f"kubectl delete {kind} {name}: {refused}") from None
+    def apply(self, manifest: str) -> None:
+        """Apply YAML text as `kubectl apply --server-side` does, over the connection that stays open."""
+        applied = replace(self.objects, manager="kubectl", force=False)
+        for each in yaml.load_all(manifest, Loader=yaml.CSafeLoader):
+            if each:
+                applied.within(each["metadata"].get("namespace", applied.namespace)).apply(each)
+
+    def create_namespace(self, name: str) -> None:
+        """Create a namespace, which must not exist, over the connection that stays open."""
+        self.objects.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     def wait(self, resource: str, condition: str, *, namespace: str, seconds: int = 120) -> None:
         """`kubectl wait --for=condition=…`, the way that a platform team scripts it."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import yaml
 
-from chatfleet_contract import names
 from chatfleet_operator.children.kinds import BY_NAME
 from chatfleet_operator.model.values import Manifest, Ref
 from harness.kube.kubectl import Kubectl
@@ -25,6 +24,7 @@ class LiveChatDeployment:
     def __init__(self, kubectl: Kubectl, namespace: str) -> None:
         self.kubectl = kubectl
         self.namespace = namespace
+        self._objects = kubectl.objects.within(namespace)
 
     def apply(self, **spec: Any) -> None:  # noqa: ANN401  # JSON
         self.kubectl.apply(yaml.safe_dump(document(Ref(self.namespace, "support"), **spec)))
@@ -41,14 +41,18 @@ class LiveChatDeployment:
         return self.count(what) == 1
 
     def patch(self, what: str, patch: Manifest) -> None:
-        self.kubectl("patch", what, "-n", self.namespace, "--type=merge", "-p", yaml.safe_dump(patch))
+        self._objects.merge(what, patch)
+
+    def patch_status(self, what: str, status: Manifest) -> None:
+        """Change the status, as the controller of the object does."""
+        self._objects.merge(what, {"status": status}, "status")
 
     def delete(self, what: str) -> None:
-        self.kubectl("delete", what, "-n", self.namespace, "--wait=false")
+        self._objects.delete(what)
 
     def remove(self) -> None:
         """Delete the ChatDeployment, so that no operator spends its time on it; an end for tests that share one."""
-        self.kubectl.delete(names.PLURAL, "support", self.namespace)
+        self.delete("chatdeployment/support")
 
     def condition(self, kind: str) -> Manifest:
         conditions = self.get().get("status", {}).get("conditions", [])

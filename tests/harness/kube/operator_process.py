@@ -1,6 +1,5 @@
 """The operator as a process, with exactly the rights that its code asks for, beside a real API server."""
 
-import json
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -76,8 +75,8 @@ def account(kubectl: Kubectl, folder: Path, name: str = ACCOUNT) -> Path:
     head = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     own = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": NAMESPACE}}
     kubectl.apply(yaml.safe_dump_all([head, own]))
-    token = kubectl("create", "token", name, "-n", NAMESPACE).strip()
-    config = json.loads(kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
+    token = kubectl.objects.within(NAMESPACE).token(name)
+    config = yaml.safe_load(kubectl.kubeconfig.read_text())
     config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
     file = folder / f"{name}.kubeconfig"
     file.write_text(yaml.safe_dump(config))

@@ -32,8 +32,8 @@ class UnsupportedError(Exception):
     """Only kubectl itself does this."""
 
 
-class RefusedError(Exception):
-    """The API server does not return what was requested."""
+class RefusedError(AssertionError):
+    """The API server does not do what was requested."""
 
     def __init__(self, status: int, body: str) -> None:
         words = json.loads(body) if body.startswith("{") else {"reason": status, "message": body}
