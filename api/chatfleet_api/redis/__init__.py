@@ -4,6 +4,7 @@ client.py                commands, keys, and which Redis is refused; `open_redis
 eviction.py              whether Redis may evict keys, as far as it shows
 executor.py              runs operations: slots, deadlines, a new URL, and what failures mean
 connect.py               a connection pool for each topology: one server, sentinels, a cluster
+key_positions.py         where the keys are in the commands that are sent to a cluster
 lease.py                 the lease of the one pod that does something for all
 replication.py           writes that wait for replicas
 background_writer.py     writes in the background, again after an outage, and the rest at the end of the pod

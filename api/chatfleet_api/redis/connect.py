@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ReadOnlyError
 
+from chatfleet_api.redis.key_positions import KeyPositions
 from chatfleet_contract.redis_url import RedisAddress
 
 CONNECTIONS: Final = 6
@@ -48,6 +49,7 @@ def connect(address: RedisAddress, stack: AsyncExitStack) -> Redis | RedisCluste
             client = sentinel.master_for(address.service, db=address.database, **settings)
         case "cluster":
             client = RedisCluster(startup_nodes=[ClusterNode(*host) for host in address.hosts], **settings)
+            client.commands_parser = KeyPositions()
         case "single":
             ((host, port),) = address.hosts
             client = Redis(host=host, port=port, db=address.database, **settings)

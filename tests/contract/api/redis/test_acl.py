@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from uuid_utils import uuid7
 
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.pod.monitors import RedisMonitor
 from chatfleet_api.redis import connect
 from chatfleet_api.redis.client import RedisClient, open_redis
+from chatfleet_api.redis.key_positions import SENT
 from chatfleet_api.sessions.redis import RedisSessionStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
 from chatfleet_contract.report import Dependency, State
@@ -30,6 +32,8 @@ NOW = "2026-11-21T09:00:00.000Z"
 API = Path(__file__).parents[4] / "api" / "chatfleet_api"
 OF_THE_CLIENT = {"ping", "select", "command", "cluster|slots"}
 """Commands that the client library sends by itself."""
+WITHOUT_KEYS = {"eval", "info", "wait"}
+"""Commands whose server the client finds without a table: the keys of scripts are counted in each call."""
 UNKNOWN = "maxmemory-policy is unknown: Redis refuses INFO (this user has no permissions to run the 'info' command)"
 REMEDY = "; make sure that it is noeviction, or allow INFO"
 
@@ -72,6 +76,7 @@ def test_the_documented_acl_grants_what_the_code_sends_and_no_more() -> None:
     granted = {word[1:] for word in documented_acl() if word.startswith("+")}
     assert granted - OF_THE_CLIENT <= {name.lower() for name in scripts | called}
     assert {name.lower() for name in scripts} <= granted
+    assert set(SENT) == {name.lower() for name in called} & granted - OF_THE_CLIENT - WITHOUT_KEYS
 
 
 @pytest.fixture
@@ -90,13 +95,23 @@ async def refused_within(url: str, server: str) -> set[str]:
     return denied(server)
 
 
+async def test_a_cluster_is_asked_for_the_commands_that_pods_send_and_not_for_all(tmp_path: Path) -> None:
+    with clustered(tmp_path) as url:
+        async with open_redis(url, "tests", "chat") as redis_client:
+            await use(redis_client)
+        with Redis.from_url(url.replace("redis+cluster", "redis")) as server:
+            asked = {name for name in server.info("commandstats") if name.startswith("cmdstat_command")}
+    assert asked == {"cmdstat_command|info"}
+
+
 @pytest.mark.usefixtures("health_checks")
 @pytest.mark.parametrize("name", sorted(OF_THE_CLIENT))
 async def test_each_documented_command_of_the_client_is_sent(tmp_path: Path, name: str) -> None:
     is_of_cluster = name in {"command", "cluster|slots"}
     with clustered(tmp_path) if is_of_cluster else redis_server(tmp_path) as url:
         used = restricted(url, without(f"+{name}"))
-        assert await refused_within(used if is_of_cluster else f"{used[:-1]}1", url) == {name}
+        sent = "command|info" if name == "command" else name
+        assert await refused_within(used if is_of_cluster else f"{used[:-1]}1", url) == {sent}
 
 
 @pytest.mark.usefixtures("health_checks")
