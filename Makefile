@@ -97,7 +97,7 @@ test-cluster-tool: setup ## Test the local cluster itself; needs root.
 	@$(pytest) tests/cluster_tool
 
 e2e: setup ## Test the whole on a real node; needs root, or CLUSTER=current for your kubeconfig's cluster.
-	@$(pytest) tests/e2e --dist loadfile --numprocesses $(if $(filter current,$(CLUSTER)),1,2)
+	@$(pytest) tests/e2e $(waiting) $(if $(filter current,$(CLUSTER)),1,2)
 
 test-prometheus: setup ## Test scaling with the real KEDA and prometheus-adapter; needs root and prometheus.
 	@$(pytest) tests/prometheus
