@@ -44,7 +44,8 @@ class Result(msgspec.Struct, frozen=True):
         if self.failures:
             return f"{self.name}: {self.promise} Broken: {' '.join(self.failures)}"
         if not self.control_failures:
-            return f"{self.name}: the control run ({self.control}) failed nowhere, so the scenario proves nothing."
+            proves = f"{self.name}: the control run ({self.control}) failed nowhere, so the scenario proves nothing."
+            return f"{proves} Its figures: {self.control_figures}."
         return f"{self.name}: kept."
 
 

@@ -12,11 +12,12 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from chatfleet_lab.chaos.fleet import Fleet, Settings
+from chatfleet_lab.chaos.fleet import Fleet, Pod, Settings
 from chatfleet_lab.chaos.scenario import AGAIN, Findings, Scenario, Trial
 from harness.clients.events import EventParser
+from harness.polling import eventually_async
 from harness.redis.proxied import open_single
-from harness.upstream.mcp_server import mcp_server
+from harness.upstream.mcp_server import McpServerProcess, mcp_server
 
 KILLS = {"short": 3, "long": 1_000}
 PODS = {"short": 3, "long": 8}
@@ -32,6 +33,7 @@ ENDED = 90.0
 """Seconds in which another pod has taken over and ended an answer."""
 MODEL: Final = "tools@40"
 TOOLS: Final = ("create", "create", "create", "search")
+TEXT: Final = "response.output_text.delta"
 UNKNOWN: Final[Mapping[str, Any]] = {"status": "unknown"}
 ENDINGS: Final = frozenset({"completed", "failed"})
 
@@ -52,28 +54,51 @@ async def play(trial: Trial) -> Findings:
             async with trial.fleet(settings, pods=PODS[trial.size]) as fleet:
                 asking = _Asking(trial, found, fleet, session)
                 workers = [asyncio.create_task(asking.run()) for _ in range(AT_ONCE)]
-                await _kill_pods(trial, found, fleet)
+                await _kill_pods(asking, server)
                 asking.is_over = True
                 await asyncio.gather(*workers)
         _judge(found, asking.ended, Counter(str(call["key"]) for call in server.ledger()))
     return found
 
 
-async def _kill_pods(trial: Trial, found: Findings, fleet: Fleet) -> None:
+async def _kill_pods(asking: "_Asking", server: McpServerProcess) -> None:
+    trial, fleet = asking.trial, asking.fleet
     left = iter(range(KILLS[trial.size]))
 
     async def one_by_one() -> None:
         for _ in left:
             await asyncio.sleep(trial.random.uniform(*BETWEEN))
-            pod = trial.random.choice(fleet.pods)
+            pod = await _pod_to_kill(asking, server)
             pod.program.kill()
             fleet.pods.remove(pod)
-            found.count("pods killed")
+            asking.found.count("pods killed")
             await fleet.add()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_A_TIME[trial.size]):
             group.create_task(one_by_one())
+
+
+async def _pod_to_kill(asking: "_Asking", server: McpServerProcess) -> Pod:
+    """Return any pod in the long form; in the short one, that with the most calls of `create` under way."""
+    trial, fleet = asking.trial, asking.fleet
+    if trial.size == "long":
+        return trial.random.choice(fleet.pods)
+
+    waits = Counter[str]()
+
+    def some_wait() -> bool:
+        called = {call["key"] for call in server.ledger()}
+        waits.clear()
+        waits.update(url for key, url in asking.creating.items() if key in called)
+        return any(pod.url in waits for pod in fleet.pods)
+
+    await eventually_async(some_wait, seconds=ENDED)
+    pod = max(fleet.pods, key=lambda pod: waits[pod.url])
+    asking.found.figures["calls under way at kills"] = (
+        int(asking.found.figures.get("calls under way at kills", 0)) + waits[pod.url]
+    )
+    return pod
 
 
 @dataclass
@@ -86,6 +111,8 @@ class _Asking:
     session: aiohttp.ClientSession
     ended: dict[tuple[str, str], Response | None] = field(default_factory=dict)
     """By tool and key; None: its request broke off before the answer began."""
+    creating: dict[str, str] = field(default_factory=dict)
+    """Keys of answers that call `create` and have no text yet, and where their pod is."""
     is_over: bool = False
 
     async def run(self) -> None:
@@ -94,20 +121,27 @@ class _Asking:
             arguments = {"key": key, "seconds": round(self.trial.random.uniform(*CALL), 2)}
             asked = f"tickets__{tool} {msgspec.json.encode(arguments).decode()}"
             body = {"model": MODEL, "input": asked, "stream": True, "background": True}
-            ident, response = await self._read(body)
+            url = self.fleet.url
+            if tool == "create":
+                self.creating[key] = url
+            ident, response = await self._read(url, body, key)
+            self.creating.pop(key, None)
             if response is None and ident is not None:
                 response = await self._taken_over(ident)
             self.ended[tool, key] = response
 
-    async def _read(self, body: Mapping[str, Any]) -> tuple[str | None, Response | None]:
+    async def _read(self, url: str, body: Mapping[str, Any], key: str) -> tuple[str | None, Response | None]:
         """Return the id of the answer if it began, and the answer if its pod brought it to its end."""
         ident = None
         try:
-            async with self.session.post(f"{self.fleet.url}/v1/responses", json=body) as reply:
+            async with self.session.post(f"{url}/v1/responses", json=body) as reply:
                 events = EventParser()
                 async for data in reply.content.iter_any():
                     for event in events.feed(data):
-                        shown = msgspec.json.decode(event.data).get("response")
+                        told = msgspec.json.decode(event.data)
+                        if told.get("type") == TEXT:
+                            self.creating.pop(key, None)
+                        shown = told.get("response")
                         ident = shown["id"] if shown else ident
                         if shown and shown["status"] in ENDINGS:
                             return ident, shown

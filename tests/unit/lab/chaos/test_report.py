@@ -40,7 +40,7 @@ def test_a_promise_counts_only_when_it_is_kept_and_its_control_breaks() -> None:
 def test_a_verdict_says_what_broke_or_that_nothing_was_proven() -> None:
     assert KEPT.verdict() == "drain: kept."
     assert "Nothing is cut. Broken: One was cut." in replace(KEPT, failures=CUT).verdict()
-    assert "proves nothing" in replace(KEPT, control_failures=[]).verdict()
+    assert "proves nothing. Its figures: {'cut': 3}." in replace(KEPT, control_failures=[]).verdict()
 
 
 def test_the_page_tells_what_was_hurt_and_shows_every_figure_beside_its_aim() -> None:
