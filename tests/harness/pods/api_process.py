@@ -6,7 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -108,34 +108,46 @@ def scripted(*names: str, **streaming: int) -> RuntimeConfig:
 
 @contextmanager
 def api_process(
-    folder: Path,
-    config: RuntimeConfig | None = None,
-    *,
-    at: tuple[int, int] | None = None,
-    new: bool = False,
-    **environment: str,
+    folder: Path, config: RuntimeConfig | None = None, *, at: tuple[int, int] | None = None, **environment: str
 ) -> Iterator[ApiProcess]:
     """Run the API until the block ends; yields it as soon as it has started. `at`: its ports; unset: any two.
 
-    `new`: by `python -m`, for tests of how it starts; otherwise it is forked from a process that has imported it.
+    It is forked from a process that has imported it; `new_api_process` is for tests of how it starts.
 
     Raises:
         StartError: it ended, or did not answer in time.
     """
-    port, health_port = at or (free_port(), free_port())
-    ports = {"CHATFLEET_PORT": str(port), "CHATFLEET_HEALTH_PORT": str(health_port), ENV_DRAIN_TOKEN: DRAIN_TOKEN}
+    ports = at or (free_port(), free_port())
+    name, given = f"api-{ports[0]}", _environment(folder, config, ports, environment)
+    with forked(name, "chatfleet_api.__main__", folder=folder, environment=given) as program:
+        yield _answering(program, ports, environment)
+
+
+@contextmanager
+def new_api_process(folder: Path, config: RuntimeConfig | None = None) -> Iterator[ApiProcess]:
+    """Run the API by `python -m`, as a container does."""
+    ports = free_port(), free_port()
+    given = _environment(folder, config, ports, {})
+    command = (sys.executable, "-m", "chatfleet_api")
+    with started(f"api-{ports[0]}", command, folder=folder, environment=given) as program:
+        yield _answering(program, ports, {})
+
+
+def _environment(
+    folder: Path, config: RuntimeConfig | None, ports: tuple[int, int], environment: Mapping[str, str]
+) -> dict[str, str]:
+    port, health_port = map(str, ports)
+    given = {"CHATFLEET_PORT": port, "CHATFLEET_HEALTH_PORT": health_port, ENV_DRAIN_TOKEN: DRAIN_TOKEN}
     if config is not None:
         (folder / "runtime.json").write_text(config.render())
-        ports["CHATFLEET_CONFIG_FILE"] = str(folder / "runtime.json")
-    name, given = f"api-{port}", os.environ | ports | environment
-    with (
-        started(name, (sys.executable, "-m", "chatfleet_api"), folder=folder, environment=given)
-        if new
-        else forked(name, "chatfleet_api.__main__", folder=folder, environment=given)
-    ) as program:
-        api = ApiProcess(program, port, health_port, environment.get("CHATFLEET_HOST", LOOPBACK))
-        await_ready(program, api.has_started, seconds=START_SECONDS)
-        yield api
+        given["CHATFLEET_CONFIG_FILE"] = str(folder / "runtime.json")
+    return {**os.environ, **given, **environment}
+
+
+def _answering(program: Program, ports: tuple[int, int], environment: Mapping[str, str]) -> ApiProcess:
+    api = ApiProcess(program, *ports, environment.get("CHATFLEET_HOST", LOOPBACK))
+    await_ready(program, api.has_started, seconds=START_SECONDS)
+    return api
 
 
 def run_api(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,12 +11,12 @@ import openai
 import pytest
 
 from harness.clients.sdk import ask
-from harness.pods.api_process import api_process, fetch, scripted
+from harness.pods.api_process import api_process, fetch, new_api_process, scripted
 from harness.polling import eventually
 
 
 def test_at_the_end_streams_go_on_probes_answer_and_nobody_new_is_let_in(tmp_path: Path) -> None:
-    with api_process(tmp_path, scripted(), new=True) as api:
+    with new_api_process(tmp_path, scripted()) as api:
         with ask(api, "slow") as stream:
             chunks = iter(stream)
             next(chunks)
@@ -126,7 +126,7 @@ def ends_at_once(client: socket.socket) -> bool:
 
 @pytest.mark.timed
 def test_an_idle_process_ends_at_once(tmp_path: Path) -> None:
-    with api_process(tmp_path, scripted(), new=True) as api:
+    with new_api_process(tmp_path, scripted()) as api:
         began = monotonic()
         api.program.terminate()
         assert api.program.exit_status() == 0

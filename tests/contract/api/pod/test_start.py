@@ -11,7 +11,7 @@ import redis
 from chatfleet_contract.spec import Conversations
 from harness.clients.sdk import HI, ask
 from harness.net import free_port
-from harness.pods.api_process import api_process, fetch, run_api, scripted
+from harness.pods.api_process import api_process, fetch, new_api_process, run_api, scripted
 from harness.polling import eventually
 
 GONE = -2
@@ -19,7 +19,7 @@ GONE = -2
 
 
 def test_the_first_look_needs_nothing_and_says_what_to_try(tmp_path: Path) -> None:
-    with api_process(tmp_path, new=True) as running:
+    with new_api_process(tmp_path) as running:
         said = running.log.read_text()
         shown = re.search(r"curl -N (\S+) -H '([^']*)' \\\n +-d '([^']*)'", said)
         assert shown, said

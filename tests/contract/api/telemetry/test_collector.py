@@ -15,7 +15,7 @@ from chatfleet_contract.spec.providers import Model, Retries
 from harness.clients.reader import Reader, begin
 from harness.collector import Collector, Received, collector
 from harness.net import LOOPBACK_EGRESS, free_port
-from harness.pods.api_process import ApiProcess, api_process, fetch
+from harness.pods.api_process import ApiProcess, api_process, fetch, new_api_process
 from harness.polling import eventually
 
 FAILING = "count-0:upstream_overloaded"
@@ -190,7 +190,7 @@ def test_keys_prompts_answers_and_addresses_are_in_no_output_of_a_pod(
     )
     key = {"Authorization": f"Bearer {CANARIES['a key of a caller']}"}
     planted = " ".join((CANARIES["a prompt"], CANARIES["an answer"], CANARIES["an e-mail address"]))
-    with api_process(tmp_path, served, new=True) as pod:
+    with new_api_process(tmp_path, served) as pod:
         said = {"messages": [{"role": "user", "content": planted}]}
         for model in ("echo", "away"):
             answer = fetch(f"{pod.url}/v1/chat/completions", {"model": model, **said}, **key)
