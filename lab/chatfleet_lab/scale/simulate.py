@@ -8,7 +8,7 @@ from typing import Final
 
 from chatfleet_lab.scale.compressed import play, stage
 from chatfleet_lab.scale.evaluate import AFTER, BEFORE, STEP_AT, Outcome, stayed, stepped, turned
-from chatfleet_lab.scale.subject import Subject
+from chatfleet_lab.scale.subject import STREAM_SECONDS, Subject
 from chatfleet_operator.model.values import Manifest
 from harness.clients.load import Profile
 
@@ -25,6 +25,9 @@ class Wishes:
     factor: int
     noise: Profile
     step_seconds: int = 240
+    step_stream_seconds: int = STREAM_SECONDS
+    """Long beside the age of figures. Else streams that move to a new pod are counted twice: on it, and in the old
+    figures of the pod where they ended."""
     noise_seconds: int = NOISE_SECONDS
     dead: tuple[int, int] | None = DEAD
 
@@ -38,7 +41,16 @@ def simulated(wishes: Wishes, *, seed: int = SEED) -> list[Outcome]:
         def follows(name: str, seconds: int, scaling: Manifest, pods: int = 4) -> Subject:
             return Subject(name, wishes.noise, seconds, alive, scaling, pods=pods, seed=seed)
 
-        step = Subject("step", _step, wishes.step_seconds, alive, elastic, pods=2, seed=seed)
+        step = Subject(
+            "step",
+            _step,
+            wishes.step_seconds,
+            alive,
+            elastic,
+            pods=2,
+            stream_seconds=wishes.step_stream_seconds,
+            seed=seed,
+        )
         noisy_ones = [follows("noise", wishes.noise_seconds, elastic), follows("hasty", wishes.noise_seconds, hasty)]
         silent = []
         if wishes.dead:

@@ -33,6 +33,7 @@ class Subject:
     """At the beginning."""
     cap: int = CAP
     start_seconds: float = START_SECONDS
+    stream_seconds: float = STREAM_SECONDS
     silence: tuple[float, float] = (0, 0)
     """From when to when no pod tells its figures."""
     seed: int = 7
@@ -40,7 +41,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         chance = Random(self.seed)  # noqa: S311  # the same each time
-        self._crowd = Crowd(self.profile, cap=self.cap, stream_seconds=STREAM_SECONDS, chance=chance)
+        self._crowd = Crowd(self.profile, cap=self.cap, stream_seconds=self.stream_seconds, chance=chance)
         self._seen: dict[str, float] = {}
         self._serving: dict[str, Figures] = {}
         self._free: list[Figures] = []

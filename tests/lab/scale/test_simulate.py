@@ -6,6 +6,8 @@ from chatfleet_lab.scale.evaluate import RIGHT, Outcome
 from chatfleet_lab.scale.simulate import Wishes, simulated
 
 FACTOR = 15
+STREAMS_LAST = 240
+"""Simulated: in compressed time the autoscaler's figures are 15 s old and more, half as old as a usual stream gets."""
 SECONDS = 260
 """Simulated: less than the quiet time before pods go, so that our defaults must not turn at all."""
 
@@ -20,7 +22,8 @@ def waves(now: float) -> int:
 @pytest.fixture(scope="module")
 def outcomes() -> dict[str, Outcome]:
     """Play the step, the waves, and the waves without the quiet time, side by side."""
-    wishes = Wishes(FACTOR, waves, step_seconds=SECONDS, noise_seconds=SECONDS, dead=None)
+    lengths = {"step_seconds": SECONDS, "step_stream_seconds": STREAMS_LAST, "noise_seconds": SECONDS}
+    wishes = Wishes(FACTOR, waves, dead=None, **lengths)
     return {outcome.name: outcome for outcome in simulated(wishes)}
 
 
