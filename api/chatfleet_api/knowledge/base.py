@@ -77,8 +77,10 @@ class KnowledgeBase:
         if self._contents is None:
             await self.refresh()
         contents = self._contents
-        if contents is None or contents.problem:
-            raise ChatError(Code.KNOWLEDGE_UNAVAILABLE, detail=contents.problem if contents else self._failure)
+        if contents is None or (self._failure and not contents.size):  # the files went before their folder did
+            raise ChatError(Code.KNOWLEDGE_UNAVAILABLE, detail=self._failure)
+        if contents.problem:
+            raise ChatError(Code.KNOWLEDGE_UNAVAILABLE, detail=contents.problem)
         nearest = await self._semantic.nearest(contents, questions, SEARCHES) if self._semantic and questions else None
         loop = asyncio.get_running_loop()
         passages = await loop.run_in_executor(SEARCHES, contents.passages, questions, nearest)

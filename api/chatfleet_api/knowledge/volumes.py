@@ -68,29 +68,35 @@ class Volume(NamedTuple):
         return f"{self.claim}/{self.folder}" if self.folder else self.claim
 
     def files(self) -> Files:
-        """Return its documents, without reading them; raises `UnreadableError`."""
+        """Return its documents, without reading them; raises `UnreadableError`, also if there is no such folder."""
         try:
             return self._files()
         except OSError as wrong:
             raise self._unreadable(wrong) from wrong
 
     def _files(self) -> Files:
-        root = self.root.resolve()
-        start = _within(root, self.root / self.folder)
-        if start is None:
-            return Files([])
-        walk, found = _Walk(root), list[VolumeFile]()
-        for entry in walk.files(start):
+        walk, found = _Walk(self.root.resolve()), list[VolumeFile]()
+        for entry in walk.files(self._start()):
             if len(found) > MAX_FILES:
                 break
             found.append(entry)
         left_out = (f"{self._place(name) if name else self._where} {why_not}" for name, why_not in walk.left_out)
         return Files(sorted(found), tuple(left_out))
 
+    def _start(self) -> Path:
+        """Return the folder that is read, without links; raises `OSError` and `UnreadableError`."""
+        try:
+            start = (self.root / self.folder).resolve(strict=True)
+        except RuntimeError as loop:  # of links
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from loop
+        if not start.is_relative_to(self.root.resolve()):
+            raise UnreadableError(f"{self._where} leads out of the volume; correct path or the link")
+        return start
+
     def read(self, pdfs: PdfTexts) -> Reading:
         """Return its documents, and which are not read and why; texts of PDFs are from `pdfs`.
 
-        Raises `UnreadableError`, also if the file system has failed for all files.
+        Raises `UnreadableError`, also if there are files and the file system lets none of them be read.
         """
         (files, left_out), documents, size, later = self.files(), list[Document](), 0, 0
         problems = list(left_out)
@@ -110,13 +116,27 @@ class Volume(NamedTuple):
             except (OSError, ValueError) as wrong:
                 problems.append(f"file {file.name} of volume claim {self.claim} is not read: {why(wrong)}")
                 transient = transient or isinstance(wrong, OSError | TransientError)
-                failed = wrong if _is_of_file_system(wrong) else failed
-        if failed and not documents:
-            raise self._unreadable(failed)
+                failed = wrong if _is_of_file_system(wrong) or isinstance(wrong, PermissionError) else failed
+        if not documents and not later:
+            self._none_read(failed)
         return Reading(tuple(documents), self._problems(files, problems, later), later > 0, transient=transient)
 
+    def _none_read(self, failed: OSError | None) -> None:
+        """Raise `UnreadableError` for what `failed`, or if the folder was removed while it was read."""
+        if failed:
+            raise self._unreadable(failed)
+        try:
+            self._start()
+        except OSError as wrong:
+            raise self._unreadable(wrong) from wrong
+
     def _unreadable(self, wrong: OSError) -> UnreadableError:
-        return UnreadableError(f"{self._where} cannot be read: {why(wrong)}; see the file system of the volume")
+        if isinstance(wrong, FileNotFoundError | NotADirectoryError) and self.folder:
+            return UnreadableError(f"{self._where} does not exist; create it or correct path")
+        remedy = (
+            "let group 10001 read it" if isinstance(wrong, PermissionError) else "see the file system of the volume"
+        )
+        return UnreadableError(f"{self._where} cannot be read: {why(wrong)}; {remedy}")
 
     def _text(self, file: VolumeFile, room: int, pdfs: PdfTexts) -> str:
         root = self.root.resolve()
@@ -178,16 +198,18 @@ class _Walk:
                     yield VolumeFile(_encodable(name), target, (state.st_ino, state.st_mtime_ns, state.st_size))
 
     def _scanned(self, folder: Path, prefix: str) -> list[os.DirEntry[str]]:
-        """Return what is in `folder`, as much as there is room for; raises `OSError` if the file system fails."""
+        """Return what is in `folder`, as much as there is room for.
+
+        Raises `OSError` if the file system fails, or if it is the first folder that cannot be read.
+        """
         try:
             with os.scandir(folder) as entries:
                 found = sorted(islice(entries, self._room + 1), key=lambda entry: entry.name)
-        except PermissionError as wrong:
-            self._leave_out(prefix.rstrip("/"), f"is not read: {why(wrong)}; let group 10001 read it")
-            return []
         except OSError as wrong:
-            if _is_of_file_system(wrong):
+            if not prefix or _is_of_file_system(wrong):
                 raise
+            if isinstance(wrong, PermissionError):
+                self._leave_out(prefix.rstrip("/"), f"is not read: {why(wrong)}; let group 10001 read it")
             return []
         room, self._room = self._room, self._room - len(found)
         if len(found) > room:

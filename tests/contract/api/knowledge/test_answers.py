@@ -1,6 +1,7 @@
 """A pod whose model answers from documents: retrieval, citations in each dialect, and changes of the documents."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from chatfleet_contract.runtime import RuntimeAgents, RuntimeMember, RuntimeSupe
 from chatfleet_contract.spec.knowledge import DocumentsRef, Knowledge, Mode, Source, VolumeClaimRef
 from chatfleet_contract.spec.providers import Model
 from harness.pdf import pdf_of
-from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
+from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
 
 QUESTION = "How long does a refund take?"
@@ -55,6 +56,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Iterator[A
         model("whole", Mode.CAG, "billing", tokens=500),
         model("partly", Mode.RAG, "billing", "nowhere"),
         of_volume("manual", "handbook", "current"),
+        of_volume("later", "handbook", "later"),
     )
     taxes = Knowledge(sources=[Source(config_map_ref=DocumentsRef(name="taxes"))])
     member = RuntimeMember(name="taxes", description="taxes", model="desk", instructions="Be brief.", knowledge=taxes)
@@ -63,6 +65,10 @@ def api(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Iterator[A
     config = scripted("echo").model_copy(update=update)
     with api_process(tmp_path_factory.mktemp("api"), config) as running:
         yield running
+
+
+def errors(api: ApiProcess) -> list[str]:
+    return list(api.health("/health").json["knowledgeErrors"])
 
 
 def cited(citations: list[dict[str, Any]]) -> list[tuple[str, int]]:
@@ -147,13 +153,35 @@ def test_documents_that_do_not_fit_are_refused_and_what_is_missing_is_reported(a
     )
     assert (refused.status, refused.json["error"]["code"]) == (503, "knowledge_unavailable")
 
-    def errors() -> list[str]:
-        return list(api.health("/health").json["knowledgeErrors"])
-
-    eventually(lambda: len(errors()) == 2)
-    assert any("knowledge.contextTokens is 500" in error for error in errors())
-    assert any(error.startswith("ConfigMap nowhere does not exist") for error in errors())
+    expected = ("knowledge.contextTokens is 500", "ConfigMap nowhere does not exist")
+    eventually(lambda: all(error in str(errors(api)) for error in expected))
     assert fetch(f"{api.url}/health").json["knowledgeErrors"] == []
+
+
+@pytest.mark.feature(30)
+def test_a_model_does_not_answer_without_its_folder_and_keeps_what_it_has_read(
+    api: ApiProcess, documents: Path
+) -> None:
+    folder, missing = documents / KNOWLEDGE_VOLUMES / "handbook" / "later", "folder later of volume claim handbook"
+    body = {"model": "later", "messages": [{"role": "user", "content": QUESTION}]}
+
+    def answer() -> Answer:
+        return fetch(f"{api.url}/v1/chat/completions", body)
+
+    refused = answer()
+    assert (refused.status, refused.json["error"]["code"]) == (503, "knowledge_unavailable")
+    assert f"{missing} does not exist; create it or correct path" in errors(api)
+    metrics = api.health("/metrics").body.decode()
+    assert 'chatfleet_retrievals_total{model="later",result="unavailable"} 1.0' in metrics
+    folder.mkdir()
+    eventually(lambda: answer().status == 200, every=0.2)
+    assert f"{missing} has no documents" in str(errors(api))
+    (folder / "terms.md").write_text("A refund takes ten days.")
+    eventually(lambda: "ten days" in str(answer().json), every=0.2)
+    assert missing not in str(errors(api))
+    shutil.rmtree(folder)
+    eventually(lambda: f"{missing} does not exist" in str(errors(api)), every=0.2)
+    assert "ten days" in str(answer().json)
 
 
 @pytest.mark.feature(30)

@@ -12,7 +12,7 @@ from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.knowledge import pdf_texts
 from chatfleet_api.knowledge import volumes as module
 from chatfleet_api.knowledge.base import RETRY_SECONDS, KnowledgeBase
-from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES
+from chatfleet_api.knowledge.documents import MAX_DOCUMENT_BYTES, UnreadableError
 from chatfleet_api.knowledge.pdf_texts import PdfTexts
 from chatfleet_api.knowledge.volumes import Volume
 from chatfleet_contract.names import KNOWLEDGE_VOLUMES
@@ -59,8 +59,9 @@ def test_a_link_leads_within_the_volume_and_no_further(root: Path, tmp_path: Pat
     assert [document.source for document in reading.documents] == ["docs/current/a.md"]
     assert reading.problems == ()
     assert sources(Volume("docs", root, "current")) == ["docs/current/a.md"]
-    assert sources(Volume("docs", root, "stolen")) == []
-    assert sources(Volume("docs", root, "../../outside")) == []
+    for folder in ("stolen", "../../outside"):
+        with pytest.raises(UnreadableError, match=f"folder {folder} of volume claim docs leads out of the volume"):
+            Volume("docs", root, folder).read(PdfTexts())
 
 
 def test_a_file_that_becomes_a_link_before_it_is_opened_is_not_read(
@@ -113,8 +114,84 @@ def test_number_and_size_are_bounded_and_what_is_left_out_is_named(root: Path, m
 def test_a_volume_without_documents_is_named(root: Path) -> None:
     (problem,) = Volume("docs", root).read(PdfTexts()).problems
     assert problem == "volume claim docs has no documents; add files that end in .md, .markdown, .txt, .pdf"
+    (root / "handbook").mkdir()
     (problem,) = Volume("docs", root, "handbook").read(PdfTexts()).problems
     assert problem.startswith("folder handbook of volume claim docs has no documents")
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("missing", "folder missing of volume claim docs does not exist; create it or correct path"),
+        ("a.md", "folder a.md of volume claim docs does not exist; create it or correct path"),
+        ("a.md/b", "folder a.md/b of volume claim docs does not exist; create it or correct path"),
+        ("loop", "folder loop of volume claim docs cannot be read: Too many levels of symbolic links; see the"),
+    ],
+)
+def test_a_folder_that_does_not_exist_cannot_be_read(root: Path, folder: str, why: str) -> None:
+    write(root, a_md="A")
+    (root / "loop").symlink_to("loop")
+    for look in (Volume("docs", root, folder).files, lambda: Volume("docs", root, folder).read(PdfTexts())):
+        with pytest.raises(UnreadableError) as wrong:
+            look()
+        assert str(wrong.value).startswith(why)
+
+
+def test_a_volume_that_is_not_mounted_cannot_be_read(root: Path) -> None:
+    root.rmdir()
+    with pytest.raises(UnreadableError, match="volume claim docs cannot be read: No such file or directory; see the"):
+        Volume("docs", root).read(PdfTexts())
+
+
+@pytest.mark.parametrize("call", ["scandir", "lstat", "open"])
+def test_a_volume_of_which_nothing_may_be_read_cannot_be_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    write(root, a__b_md="B")
+    ours, denied = getattr(os, call), root / ("a/b.md" if call == "open" else "a")
+
+    def failing(path: object, *given: object, **named: object) -> object:
+        if str(path) == str(denied):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return ours(path, *given, **named)
+
+    monkeypatch.setattr(os, call, failing)
+    with pytest.raises(UnreadableError, match="folder a of volume claim docs cannot be read: Permission denied; let"):
+        Volume("docs", root, "a").read(PdfTexts())
+
+
+async def test_a_folder_that_goes_leaves_the_version_before_unless_that_has_no_documents(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, a__a_md="Refunds by card.")
+    claim = VolumeClaimRef(name="docs", path="a")
+    base, problem = KnowledgeBase(Knowledge(sources=[Source(volume_claim_ref=claim)]), tmp_path), "folder a of volume"
+    ours = Volume.files
+
+    async def found() -> list[str]:
+        await base.refresh()
+        return [each.source for each in (await base.passages(QUESTION)).retrieved]
+
+    def removed(volume: Volume) -> module.Files:
+        files = ours(volume)
+        (root / "a" / "a.md").unlink()
+        (root / "a").rmdir()
+        return files
+
+    assert await found() == ["docs/a/a.md"]
+    (root / "a" / "a.md").touch()
+    monkeypatch.setattr(Volume, "files", removed)
+    assert await found() == ["docs/a/a.md"]
+    monkeypatch.undo()
+    assert await found() == ["docs/a/a.md"]
+    assert [*base.problems] == [f"{problem} claim docs does not exist; create it or correct path"]
+    (root / "a").mkdir()
+    assert await found() == []
+    assert str(base.problems[0]).startswith(f"{problem} claim docs has no documents; add files")
+    (root / "a").rmdir()
+    with pytest.raises(ChatError) as refused:
+        await found()
+    assert refused.value.code is Code.KNOWLEDGE_UNAVAILABLE
 
 
 async def test_a_base_has_config_maps_and_volumes_and_follows_both(root: Path, tmp_path: Path) -> None:
