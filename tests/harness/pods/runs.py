@@ -36,9 +36,9 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeProvider:
-    """A provider that plays `steps`: pieces to yield, seconds to wait, or an error to raise."""
+    """A provider that plays `steps`: pieces to yield, seconds or an event to wait for, or an error to raise."""
 
-    def __init__(self, *steps: ItemBatch | float | Exception) -> None:
+    def __init__(self, *steps: ItemBatch | float | asyncio.Event | Exception) -> None:
         self.steps = steps
         self.asked: list[ChatRequest] = []
         self.open_streams = 0
@@ -56,6 +56,8 @@ class FakeProvider:
                         raise step
                     case float() | int():
                         await asyncio.sleep(step)
+                    case asyncio.Event():
+                        await step.wait()
                     case _:
                         yield step
         finally:
