@@ -83,6 +83,7 @@ class Run:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
+        lower_priority(process.pid, step.nice)
         self.running[step] = process
         output, _ = await process.communicate()
         del self.running[step]
@@ -129,6 +130,13 @@ class Run:
             for step, seconds in self.seconds.items()
         ]
         return "\n".join(rows)
+
+
+def lower_priority(pid: int, nice: int) -> None:
+    """Lower the priority of the session of `pid`: Linux may share cores by session, and `nice` within one (sched(7))."""
+    group = Path(f"/proc/{pid}/autogroup")
+    if nice and group.exists():
+        group.write_text(str(nice))
 
 
 def say(line: str) -> None:

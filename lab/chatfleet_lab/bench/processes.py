@@ -1,5 +1,6 @@
 """Servers under test: started on a core of their own, their costs read, and always ended."""
 
+import atexit
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -51,7 +52,10 @@ def take_cores() -> Cores:
         raise RuntimeError("the benchmark needs two cores: one for the load, one for the server under test")
     os.sched_setaffinity(0, usable[:1])
     with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(PRIORITY))
+        session = Path("/proc/self/autogroup")  # "/autogroup-123 nice 0": also the caller's shell is of this session
+        before = session.read_text().split()[-1]
+        session.write_text(str(PRIORITY))
+        atexit.register(session.write_text, before)
     return Cores(usable[0], usable[-1])
 
 

@@ -18,6 +18,9 @@ broken:
 	@echo 1 failed; exit 3
 endless:
 	@exec sleep 3600
+session:
+	@test -e /proc/self/autogroup || exit 0; \
+	for _ in $$(seq 500); do grep -qv 'nice 0' /proc/self/autogroup && exit 0; sleep 0.01; done; exit 1
 niceness:
 	@echo niceness $$(nice)
 """
@@ -85,3 +88,8 @@ async def test_what_only_computes_yields_to_what_is_beside_it(
     own = os.nice(0)
     least = min(19, own + runner.COMPUTES)
     assert printed.index(f"niceness {own}\n") < printed.index(f"niceness {least}\n")
+
+
+async def test_its_session_yields_too_where_the_kernel_groups_sessions(runner: ModuleType) -> None:
+    step = runner.Step("session", 60, runner.COMPUTES)  # ends when its session's priority is lower
+    assert await runner.main((((step,),),)) == 0
