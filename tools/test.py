@@ -133,7 +133,7 @@ class Run:
 
 
 def lower_priority(pid: int, nice: int) -> None:
-    """Lower the priority of the session of `pid`: Linux may share cores by session, and `nice` within one (sched(7))."""
+    """Lower the priority of the session of `pid`: Linux may share cores by session, `nice` within one (sched(7))."""
     group = Path(f"/proc/{pid}/autogroup")
     if nice and group.exists():
         group.write_text(str(nice))
