@@ -112,8 +112,19 @@ async def _served(api: MetricsAPI, port: int, tls: ServerTLS) -> AsyncIterator[N
         await runner.cleanup()
 
 
-async def main(environ: Mapping[str, str]) -> None:
-    """Run until SIGINT or SIGTERM."""
+def main() -> str | None:
+    """Run until SIGINT or SIGTERM; returns why it ended before that."""
+    _parse_arguments(sys.argv[1:])
+    gc.freeze()  # what was imported is there to the end
+    gc.enable()
+    try:
+        asyncio.run(_main(os.environ))
+    except (BadSettings, ClusterError) as error:
+        return f"{PROGRAM}: {error}"
+    return None
+
+
+async def _main(environ: Mapping[str, str]) -> None:
     settings = read(Settings, PREFIX, environ)
     set_up_logging(settings.log_level.value, settings.log_format)
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -146,7 +157,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None
         await asyncio.wait({working, stopping})
 
 
-def parse_arguments(arguments: list[str]) -> None:
+def _parse_arguments(arguments: list[str]) -> None:
     """Print the help or the version on request; all settings are environment variables."""
     variables = ", ".join(PREFIX + name.upper() for name in Settings.model_fields)
     parser = argparse.ArgumentParser(
@@ -159,10 +170,4 @@ def parse_arguments(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    parse_arguments(sys.argv[1:])
-    gc.freeze()  # what was imported is there to the end
-    gc.enable()
-    try:
-        asyncio.run(main(os.environ))
-    except (BadSettings, ClusterError) as error:
-        sys.exit(f"{PROGRAM}: {error}")
+    sys.exit(main())

@@ -201,8 +201,18 @@ async def _until_served(connection: Connection) -> None:
         await asyncio.sleep(CRD_SECONDS)
 
 
-async def main(environ: Mapping[str, str]) -> None:
-    """Run the operator until SIGTERM or SIGINT."""
+def main() -> str | None:
+    """Run the operator until SIGTERM or SIGINT; returns why it ended before that."""
+    gc.freeze()  # what was imported is there to the end
+    gc.enable()
+    try:
+        asyncio.run(_run(os.environ))
+    except (BadSettings, FatalError, ClusterError) as failed:
+        return f"chatfleet-operator: {failed}"
+    return None
+
+
+async def _run(environ: Mapping[str, str]) -> None:
     settings = read_settings(environ)
     set_up_logging(settings.log_level.value, settings.log_format)
     for handler in logging.getLogger().handlers:
@@ -222,9 +232,4 @@ async def main(environ: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    gc.freeze()  # what was imported is there to the end
-    gc.enable()
-    try:
-        asyncio.run(main(os.environ))
-    except (BadSettings, FatalError, ClusterError) as failed:
-        sys.exit(f"chatfleet-operator: {failed}")
+    sys.exit(main())

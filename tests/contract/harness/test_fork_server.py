@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.fork_server import forked
 from harness.net import free_port
 from harness.pods.api_process import api_process, scripted
-from harness.pods.fork_server import forked
 from harness.polling import eventually
 
 PODS = "chatfleet_api.__main__"
@@ -18,7 +18,7 @@ ORPHAN = """
 import os
 from pathlib import Path
 
-from harness.pods.fork_server import forked
+from harness.fork_server import forked
 
 with forked("pod", "chatfleet_api.__main__", folder=Path.cwd(), environment={variables!r}) as pod:
     print(pod.pid, flush=True)
@@ -43,6 +43,14 @@ def test_it_has_the_environment_and_the_folder_that_are_given_and_no_others(
     with forked("pod", PODS, folder=tmp_path, environment=given) as pod:
         assert pod.exit_status() == 2
         assert pod.last_words().startswith("chatfleet-api: own.json "), "not of CHATFLEET_PORT, which it has not"
+
+
+@pytest.mark.parametrize(("module", "whose"), [("operator", "operator"), ("metrics", "metrics-apiserver")])
+def test_a_program_that_cannot_run_ends_as_python_m_would_end_it(tmp_path: Path, module: str, whose: str) -> None:
+    given = {f"CHATFLEET_{whose.upper().replace('-', '_')}_HEALTH_PORT": "many"}
+    with forked("program", f"chatfleet_{module}.__main__", folder=tmp_path, environment=given) as program:
+        assert program.exit_status() == 1
+        assert program.last_words().startswith(f"chatfleet-{whose}: CHATFLEET_")
 
 
 def test_two_that_run_at_once_share_nothing(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from chatfleet_contract import names
 from chatfleet_metrics.settings import PREFIX
 from chatfleet_operator.kube import METRICS_RULES, METRICS_SECRET_RULES, Rule
 from chatfleet_operator.model.values import Manifest
+from harness.fork_server import forked
 from harness.kube.kubectl import Kubectl
 from harness.kube.operator_process import NAMESPACE, OperatorProcess, account, binding, grant, quoting, role
 from harness.net import free_port
-from harness.process import await_ready, started
+from harness.process import Program, await_ready, started
 
 NAME = names.METRICS_APISERVER
 HOST = f"{NAME}.{NAMESPACE}.svc"
@@ -85,21 +86,29 @@ class MetricsAPIServerProcess(OperatorProcess):
     api_port: int = 0
 
 
-def command(off_by: timedelta) -> tuple[str, ...]:
+def wrong_clock(off_by: timedelta) -> tuple[str, ...]:
     """Return the command of a server whose time of day is wrong by `off_by`; its timers are right."""
-    if not off_by:
-        return (sys.executable, "-m", "chatfleet_metrics")
-    wrong = f"from datetime import timedelta; now = it.utc_now; it.utc_now = lambda: now() + {off_by!r}"
-    wrong = wrong.replace("datetime.timedelta", "timedelta")
-    started = f"import asyncio, os; from chatfleet_metrics import __main__ as it; {wrong}"
-    return (sys.executable, "-c", f"{started}; asyncio.run(it.main(os.environ))")
+    wrong = f"now = it.utc_now; it.utc_now = lambda: now() + timedelta(seconds={off_by.total_seconds()})"
+    modules = "import sys; from datetime import timedelta; from chatfleet_metrics import __main__ as it"
+    return (sys.executable, "-c", f"{modules}; {wrong}; sys.exit(it.main())")
+
+
+@contextmanager
+def _process(log: Path, environment: Mapping[str, str], off_by: timedelta) -> Iterator[Program]:
+    """Fork a server from a process that has imported it; one with a wrong clock is started anew."""
+    if off_by:
+        process = started(log.stem, wrong_clock(off_by), folder=log.parent, environment=environment)
+    else:
+        process = forked(log.stem, "chatfleet_metrics.__main__", folder=log.parent, environment=environment)
+    with process as program:
+        yield program
 
 
 @contextmanager
 def metrics_apiserver(
     kubectl: Kubectl, kubeconfig: Path, log: Path, settings: Mapping[str, str], off_by: timedelta = timedelta()
 ) -> Iterator[MetricsAPIServerProcess]:
-    """Run `python -m chatfleet_metrics` as a replica behind the Service; it is ready when the body begins."""
+    """Run the metrics API server as a replica behind the Service; it is ready when the body begins."""
     port, api_port = free_port(), free_port()
     given = {
         "HEALTH_PORT": str(port),
@@ -112,7 +121,7 @@ def metrics_apiserver(
     environment = {"KUBECONFIG": str(kubeconfig), **{PREFIX + name: value for name, value in given.items()}}
     lead_to(kubectl, log.stem, api_port)
     try:
-        with started(log.stem, command(off_by), folder=log.parent, environment=environment) as program:
+        with _process(log, environment, off_by) as program:
             running = MetricsAPIServerProcess(program, port, api_port)
             await_ready(program, lambda: running.get("/ready")[0] == 200, seconds=30)
             with quoting(log, "metrics API server"):

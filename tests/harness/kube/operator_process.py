@@ -1,6 +1,5 @@
 """The operator as a process, with exactly the rights that its code asks for, beside a real API server."""
 
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +13,11 @@ from chatfleet_contract import metrics
 from chatfleet_operator.kube import CLUSTER_RULES, LEASE_RULES, RULES, Rule
 from chatfleet_operator.model.values import Manifest
 from chatfleet_operator.process.settings import PREFIX
+from harness.fork_server import forked
 from harness.kube.kubectl import Kubectl
 from harness.net import free_port
 from harness.polling import eventually
-from harness.process import Program, await_ready, started
+from harness.process import Program, await_ready
 
 NAMESPACE = "chatfleet-system"
 ACCOUNT = "chatfleet-operator"
@@ -148,15 +148,15 @@ class OperatorProcess:
 
 @contextmanager
 def operator(kubeconfig: Path, log: Path, settings: Mapping[str, str]) -> Iterator[OperatorProcess]:
-    """Run `python -m chatfleet_operator` until the end of the body; it is ready when the body begins.
+    """Run the operator until the end of the body; it is ready when the body begins.
 
-    It is asked to end, so that it releases its Lease: the next operator leads at once, not after 15 s.
+    It is forked from a process that has imported it. It is asked to end, so that it releases its Lease: the next
+    operator leads at once, not after 15 s.
     """
     port = free_port()
     given = {"HEALTH_PORT": str(port), "NAMESPACE": NAMESPACE, "LOG_FORMAT": "text", **settings}
     environment = {"KUBECONFIG": str(kubeconfig), **{PREFIX + name: value for name, value in given.items()}}
-    command = (sys.executable, "-m", "chatfleet_operator")
-    with started(log.stem, command, folder=log.parent, environment=environment) as program:
+    with forked(log.stem, "chatfleet_operator.__main__", folder=log.parent, environment=environment) as program:
         running = OperatorProcess(program, port)
         await_ready(program, lambda: running.get("/ready")[0] == 200)
         with quoting(log, "operator"):

@@ -11,9 +11,9 @@ import openai
 from chatfleet_contract import names
 from chatfleet_contract.runtime import ActivatorConfig
 from chatfleet_contract.spec import LogFormat, LogLevel, Observability
+from harness.fork_server import forked
 from harness.net import free_port
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
-from harness.pods.fork_server import forked
 from harness.process import Program, await_ready
 
 

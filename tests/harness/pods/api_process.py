@@ -19,8 +19,8 @@ from chatfleet_contract.runtime import RuntimeConfig, RuntimeProvider
 from chatfleet_contract.spec import Streaming
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
+from harness.fork_server import forked
 from harness.net import LOOPBACK, free_port
-from harness.pods.fork_server import forked
 from harness.process import Program, await_ready, started
 
 START_SECONDS = 20

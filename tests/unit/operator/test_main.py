@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -77,20 +76,26 @@ def test_a_moment_is_written_as_kubernetes_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "words"),
+    ("module", "environ", "words"),
     [
-        ({"CHATFLEET_OPERATOR_WORKERS": "many"}, "CHATFLEET_OPERATOR_WORKERS: "),
-        ({"KUBECONFIG": "/nowhere/config", "CHATFLEET_OPERATOR_HEALTH_PORT": "0"}, "no configuration for a cluster: "),
+        ("operator", {"OPERATOR_WORKERS": "many"}, "chatfleet-operator: CHATFLEET_OPERATOR_WORKERS: "),
+        ("operator", {"OPERATOR_HEALTH_PORT": "0"}, "chatfleet-operator: no configuration for a cluster: "),
+        ("metrics", {"METRICS_APISERVER_HEALTH_PORT": "0"}, "chatfleet-metrics-apiserver: no configuration for a "),
     ],
 )
-def test_what_cannot_work_ends_in_one_sentence(environ: dict[str, Any], words: str) -> None:
-    command = (sys.executable, "-m", "chatfleet_operator")
+def test_what_cannot_work_ends_in_one_sentence(module: str, environ: Mapping[str, str], words: str) -> None:
+    command = (sys.executable, "-m", f"chatfleet_{module}")
+    variables = {f"CHATFLEET_{name}": value for name, value in environ.items()}
     ended = subprocess.run(
-        command, env={"PATH": os.environ["PATH"], **environ}, capture_output=True, text=True, check=False
+        command,
+        env={"PATH": os.environ["PATH"], "KUBECONFIG": "/nowhere/config", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert ended.returncode == 1
-    assert f"chatfleet-operator: {words}" in ended.stderr
+    assert words in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

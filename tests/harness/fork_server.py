@@ -1,8 +1,9 @@
-"""Forks pods from a process that has imported the API once: a third of the CPU that `python -m chatfleet_api` takes.
+"""Forks our programs from a process that has imported theirs once: a third of the CPU that `python -m` takes.
 
-It is a program, `python -m harness.pods.fork_server`, without threads or an event loop; each worker of pytest has its
-own from its first pod on. A pod is a process with its own environment, folder, log and signals. It differs from one
-that `python -m` started in its hash seed, which all pods of a worker share, and is not proof of how a program starts.
+It is a program, `python -m harness.fork_server`, without threads or an event loop; each worker of pytest has one for
+each of our packages that it starts. What is forked is a process with its own environment, folder, log and signals. It
+differs from one that `python -m` started in its hash seed, which all of a server share, and is not proof of how a
+program starts.
 """
 
 import atexit
@@ -25,7 +26,6 @@ import msgspec
 
 from harness.process import Program, StartError, ended
 
-PRELOADED: Final = "chatfleet_api.__main__"
 MAX_BYTES: Final = 100_000
 """Of a request."""
 FORK_SECONDS: Final = 30
@@ -49,7 +49,7 @@ class Forked:
         pid, descriptors, *_ = socket.recv_fds(guard, 32, 1)
         if not pid:
             guard.close()
-            raise StartError("the server that forks pods has ended; its error is in the output of the tests")
+            raise StartError("the fork server has ended; its error is in the output of the tests")
         self.pid = int(pid)
         self._guard, self._descriptor = guard, descriptors[0]
         self._status: int | None = None
@@ -68,7 +68,7 @@ class Forked:
             try:
                 self._status = int(self._guard.recv(32) or -signal.SIGKILL)  # nothing: killed with its guard
             except (BlockingIOError, TimeoutError) as late:
-                raise subprocess.TimeoutExpired(PRELOADED, timeout or 0) from late
+                raise subprocess.TimeoutExpired("a forked process", timeout or 0) from late
             self._guard.close()
             os.close(self._descriptor)
         return self._status
@@ -80,13 +80,13 @@ class Forked:
 
 
 class ForkServer:
-    """The running server."""
+    """The running server of one module, which forks this and others that import the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                (sys.executable, "-m", __name__, str(theirs.fileno())),
+                (sys.executable, "-m", __name__, module, str(theirs.fileno())),
                 env={"PATH": os.environ["PATH"]},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -111,26 +111,28 @@ class ForkServer:
 def forked(name: str, module: str, *, folder: Path, environment: Mapping[str, str]) -> Iterator[Program]:
     """Run `main` of a module in `folder` until the block ends, as `harness.process.started` runs a command."""
     log = folder / f"{name}.log"
-    child = fork_server().fork(module, folder, {"PATH": os.environ["PATH"], **environment}, log)
+    child = fork_server(f"{module.partition('.')[0]}.__main__").fork(
+        module, folder, {"PATH": os.environ["PATH"], **environment}, log
+    )
     with ended(Program(name, log, child)) as program:
         yield program
 
 
 @functools.cache
-def fork_server() -> ForkServer:
-    """Return the server of this process, which it starts the first time; it ends with this process."""
-    server = ForkServer()
+def fork_server(module: str) -> ForkServer:
+    """Return this process' server of `module`, which it starts the first time; it ends with this process."""
+    server = ForkServer(module)
     atexit.register(server.close)
     return server
 
 
-def main() -> int:
-    """Fork what is asked for until nobody can ask any more."""
+def main() -> int | str | None:
+    """Fork what is asked for until nobody can ask any more; in a fork, return as its `main` does."""
     gc.disable()  # until the fork's own `main`
-    importlib.import_module(PRELOADED)
+    importlib.import_module(sys.argv[1])
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards leave no zombies
-    with socket.socket(fileno=int(sys.argv[1])) as control:
+    with socket.socket(fileno=int(sys.argv[2])) as control:
         while True:
             message, descriptors, *_ = socket.recv_fds(control, MAX_BYTES, 2)
             if not message:
@@ -142,7 +144,7 @@ def main() -> int:
     return _guard(msgspec.json.decode(message, type=Request), *descriptors)
 
 
-def _guard(request: Request, report: int, log: int) -> int:
+def _guard(request: Request, report: int, log: int) -> int | str | None:
     """Fork a process and report its id, a descriptor for signals, and in the end its exit status."""
     _end_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -156,8 +158,8 @@ def _guard(request: Request, report: int, log: int) -> int:
     return _become(request, log)
 
 
-def _become(request: Request, log: int) -> int:
-    """Be the process that was asked for; returns its exit status."""
+def _become(request: Request, log: int) -> int | str | None:
+    """Be the process that was asked for; returns what is for `sys.exit`."""
     _end_with_parent()
     os.chdir(request.folder)
     os.dup2(log, 1)
@@ -167,7 +169,7 @@ def _become(request: Request, log: int) -> int:
     os.environ.update(request.environment)
     time.tzset()
     sys.argv = [request.module]
-    status: int = importlib.import_module(request.module).main()
+    status: int | str | None = importlib.import_module(request.module).main()
     return status
 
 
