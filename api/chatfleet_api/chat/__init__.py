@@ -32,7 +32,7 @@ missing         what readers lack of an answer that was stored whole
 takeover        runs of pods that died or handed them over
 attachments     images and files of messages: checked, and what they are to a model
 attaching       their content: of a data URL, or fetched from an address
-room            whether a conversation can have more messages
+room            whether a conversation can have more messages, and more data of images and files
 follow_up       runs that follow an answer, without a request of a client
 titles          titles that a model makes, of conversations without one
 summaries       summaries of the oldest turns of conversations, for their next ones

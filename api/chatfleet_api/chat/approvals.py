@@ -21,7 +21,7 @@ from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.placing import Place, Turn
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.replay import Replay
-from chatfleet_api.chat.room import require_room
+from chatfleet_api.chat.room import Adding
 from chatfleet_api.chat.sending import MessageSender
 from chatfleet_api.domain.errors import ChatError, Code, ConversationChangedError
 from chatfleet_api.domain.principal import Principal
@@ -81,7 +81,7 @@ class Approvals:
             if not path or path[-1].id != paused.id:
                 raise unknown_approval()  # another branch was chosen
             resumption = resumption_of(path, decisions)
-            require_room(self.sender.max_messages(), len(stored), len(decisions) + 1)
+            self.sender.room().require(stored, Adding(len(decisions) + 1))
             place = Place(conversation, known.version, path, (), None, known.user_id, stored, known.summary)
             turn = make(resumption)
             require_model(principal, turn.request.model)

@@ -51,7 +51,7 @@ class Attaching:
             return message
         bounds = self.bounds()
         require_count(message.attachments, bounds.max_count)
-        source = _Source(self.fetch, tenant, bounds.max_bytes, asyncio.get_running_loop().time() + SECONDS)
+        source = _Source(self.fetch, tenant, bounds, asyncio.get_running_loop().time() + SECONDS)
         found: list[Attachment] = []
         for at, attachment in enumerate(message.attachments):
             where = f"attachments[{at}]"
@@ -65,21 +65,23 @@ class _Source(NamedTuple):
 
     fetch: Fetch
     tenant: str
-    max_bytes: int
+    bounds: Attachments
     deadline: float
     """Of the event loop, for all of them."""
 
     async def content(self, url: str, where: str) -> Content:
         if url[: len(_SCHEME)].lower() != _SCHEME:
-            return await off_loop(len(url), read_data_url, url, where, self.max_bytes)
+            return await off_loop(len(url), read_data_url, url, where, self.bounds.max_bytes)
+        if not self.bounds.fetch:
+            raise wrong(where, "the pods fetch no addresses (conversations.attachments.fetch); send a data URL")
         try:
             async with asyncio.timeout_at(self.deadline):
-                fetched = await self.fetch(url, max_bytes=self.max_bytes, tenant=self.tenant)
+                fetched = await self.fetch(url, max_bytes=self.bounds.max_bytes, tenant=self.tenant)
         except DownloadError as error:
-            raise _failed(error.failure, where, self.max_bytes, str(error)) from None
+            raise _failed(error.failure, where, self.bounds.max_bytes, str(error)) from None
         except TimeoutError:
             detail = f"the downloads of the message took {SECONDS:g} s"
-            raise _failed("unavailable", where, self.max_bytes, detail) from None
+            raise _failed("unavailable", where, self.bounds.max_bytes, detail) from None
         return Content(fetched.content_type, fetched.data)
 
 

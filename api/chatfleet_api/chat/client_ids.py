@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from chatfleet_api.chat.conversations import Conversations
 from chatfleet_api.chat.history import stamp
 from chatfleet_api.chat.items import NewItem
-from chatfleet_api.chat.room import require_room
+from chatfleet_api.chat.room import Adding
 from chatfleet_api.domain.errors import ConversationConflictError, ConversationNotFoundError
 from chatfleet_api.domain.principal import Principal
 from chatfleet_api.sessions.store import Append, ArchiveUnavailableError, Conversation
@@ -46,8 +46,8 @@ async def ensure(
         if not items:
             await conversations.sessions.create(principal.tenant, made)
             return
-        require_room(conversations.sender.max_messages(), 0, len(items))
         messages = tuple(item.stored(conversations.new_id(), now) for item in items)
+        conversations.sender.room().require((), Adding.of(messages))
         append = Append(messages, now=now, expected_version=0, create=made)
         with suppress(ConversationConflictError):  # an equal request was first
             await conversations.sessions.append(principal.tenant, conversation, append)

@@ -16,7 +16,7 @@ from chatfleet_api.chat.new_conversation import EMPTY, NewConversation
 from chatfleet_api.chat.ownership import require_visible
 from chatfleet_api.chat.queueing import Queue, TryStart
 from chatfleet_api.chat.replay import Replay, find_replay
-from chatfleet_api.chat.room import require_room
+from chatfleet_api.chat.room import Adding
 from chatfleet_api.chat.sending import MessageSender, NewMessage, with_allowed_model
 from chatfleet_api.chat.summaries import without_summary
 from chatfleet_api.domain.errors import ConversationConflictError, RejectedError
@@ -72,8 +72,8 @@ class Conversations:
         if not new.items:
             await self.sessions.create(principal.tenant, conversation)
             return conversation
-        require_room(self.sender.max_messages(), 0, len(new.items))
         messages = new.linked([item.stored(self.new_id(), now) for item in new.items])
+        self.sender.room().require((), Adding.of(messages))
         conversation = msgspec.structs.replace(conversation, head=new.head_of(messages))
         append = Append(messages, now=now, expected_version=None, create=conversation)
         await self.sessions.append(principal.tenant, conversation.id, append)
@@ -105,9 +105,9 @@ class Conversations:
             ChatError: CONVERSATION_BUSY, CONVERSATION_CHANGED, CONVERSATION_FULL.
         """
         await require_visible(self.sessions, principal, conversation)
-        place = await self.sender.place(principal.tenant, conversation, adding=len(items))
         now = history.stamp(self.now())
         messages = tuple(item.stored(self.new_id(), now) for item in items)
+        place = await self.sender.place(principal.tenant, conversation, adding=Adding.of(messages, param="items"))
         append = Append((*place.carried, *place.following(messages)), now=now, expected_version=place.version)
         await self.sessions.append(principal.tenant, conversation, append)
         return messages

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from chatfleet_api.chat.decisions import Resumption
+from chatfleet_api.chat.room import Adding
 from chatfleet_api.domain.request import ChatRequest, Message
 from chatfleet_api.sessions.store import Conversation, StoredMessage, Summary
 from chatfleet_api.sessions.tree import ROOT, after
@@ -25,6 +26,11 @@ class Turn(NamedTuple):
     """Whether its client may leave before there is an answer: an error has to come before anything is stored."""
     resumes: Resumption | None = None
     """The answer that it goes on from, with the decision about its calls; the request has that."""
+
+    @property
+    def adding(self) -> Adding:
+        """What its questions and its answer add to a conversation."""
+        return Adding.of(self.questions, answers=1, param="attachments" if self.echo is None else "input")
 
     def past(self, before: tuple[StoredMessage, ...]) -> tuple[StoredMessage, ...]:
         """Return the messages before that the request does not have itself."""

@@ -23,6 +23,7 @@ from chatfleet_api.chat.placing import Place, Turn
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
 from chatfleet_api.chat.relayed import events_of, extra_of, output_of
 from chatfleet_api.chat.reply import pieces_of, steps_of
+from chatfleet_api.chat.room import NONE, Adding
 from chatfleet_api.chat.sending import MessageSender
 from chatfleet_api.chat.takeover import remainder
 from chatfleet_api.chat.window import asked
@@ -131,7 +132,7 @@ class Responses:
         self.sender.catalogue().provider(turn.request.model)  # raises when there is none
         with self.pool.admit() as start:
             for _ in range(ATTEMPTS):
-                place = await self._place(principal, new, keyed, adding=len(turn.questions) + 1)
+                place = await self._place(principal, new, keyed, adding=turn.adding)
                 try:
                     return await self.sender.begin(
                         start, principal, place, turn, idempotency=None if keyed is None else keyed.record
@@ -210,7 +211,7 @@ class Responses:
         return Turn(questions, request, new.instructions, new.echo, new.background)
 
     async def _place(
-        self, principal: Principal, new: NewResponse, keyed: Keyed | None = None, *, adding: int = 0
+        self, principal: Principal, new: NewResponse, keyed: Keyed | None = None, *, adding: Adding = NONE
     ) -> Place:
         tenant = principal.tenant
         if new.conversation is not None:

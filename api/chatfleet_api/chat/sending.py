@@ -18,7 +18,7 @@ from chatfleet_api.chat.models import Models, allowed
 from chatfleet_api.chat.placing import Place, Turn
 from chatfleet_api.chat.producing import producing
 from chatfleet_api.chat.queueing import BUSY_RETRY_SECONDS
-from chatfleet_api.chat.room import UNLIMITED, require_room
+from chatfleet_api.chat.room import NONE, UNLIMITED, Adding, Room
 from chatfleet_api.chat.takeover import Takeover
 from chatfleet_api.chat.turn import PLAIN, MessageSink, RunJob, Seams
 from chatfleet_api.chat.window import Asked, Window, asked, past_of
@@ -92,8 +92,8 @@ class MessageSender:
     """Makes UUIDv7 text."""
     window: Live[Window]
     meter: WindowMeter
-    max_messages: Live[int | None] = UNLIMITED
-    """Most messages of a conversation."""
+    room: Live[Room] = UNLIMITED
+    """What a conversation can have."""
     seams: Seams = PLAIN
 
     async def send(
@@ -115,16 +115,15 @@ class MessageSender:
         self.catalogue().provider(model)  # raises when there is none
         with self.pool.admit() as start:
             turn = _turn(model, message, self.new_id(), self.stamp())
-            adding = len(turn.questions) + 1
-            place = await self.place(principal.tenant, conversation, message.branch, adding=adding)
+            place = await self.place(principal.tenant, conversation, message.branch, adding=turn.adding)
             return await self.begin(start, principal, place, turn, idempotency=idempotency)
 
-    async def place(self, tenant: str, conversation: str, branch: Branch = CURRENT, *, adding: int = 0) -> Place:
+    async def place(self, tenant: str, conversation: str, branch: Branch = CURRENT, *, adding: Adding = NONE) -> Place:
         """Return where a turn goes on in a conversation that is free and has room; raises as `send` does."""
         known = await self.sessions.get(tenant, conversation)
         stored = await self.sessions.messages(tenant, conversation)
         before = path_to(stored, end_of(branch, known, stored))
-        require_room(self.max_messages(), len(stored), adding)  # first: a full conversation interrupts no answer
+        self.room().require(stored, adding)  # first: a full conversation interrupts no answer
         abandoned = await self.abandoned(tenant, stored)
         return Place(conversation, known.version, before, abandoned, None, known.user_id, stored, known.summary)
 
@@ -141,7 +140,7 @@ class MessageSender:
 
         Raises:
             ChatError: MODEL_NOT_FOUND, INVALID_REQUEST, CONTEXT_TOO_LONG, LIMIT_EXCEEDED, CONVERSATION_NOT_FOUND,
-                CONVERSATION_CHANGED, STORAGE_UNAVAILABLE.
+                CONVERSATION_CHANGED, CONVERSATION_FULL, STORAGE_UNAVAILABLE.
         """
         tenant, models = principal.tenant, self.catalogue()
         consumer = consumer_of(principal, place.user or turn.request.user)
@@ -149,6 +148,7 @@ class MessageSender:
         presence.note(tenant, consumer.user)
         conversation, now, echo = place.conversation, self.stamp(), turn.echo or ""
         models.provider(turn.request.model)  # raises when there is none
+        self.room().require_data(place.stored, turn.adding)  # of a chain, too
         run_id, answer_id = self.new_id(), idempotency.answer if idempotency else self.new_id()
         request, use = self._asked(place, turn)
         with await reserved(self.seams.limits, principal, request, max_tokens=models.max_tokens) as part:

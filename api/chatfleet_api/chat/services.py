@@ -14,7 +14,7 @@ from chatfleet_api.chat.joining import Joining
 from chatfleet_api.chat.models import Models
 from chatfleet_api.chat.queueing import Queue
 from chatfleet_api.chat.responses import Responses
-from chatfleet_api.chat.room import UNLIMITED
+from chatfleet_api.chat.room import UNLIMITED, Room
 from chatfleet_api.chat.sending import MessageSender, WindowMeter
 from chatfleet_api.chat.summaries import Summaries
 from chatfleet_api.chat.takeover import Takeover, TakeoverMeter
@@ -59,8 +59,8 @@ class ChatPorts:
     """How much of a conversation its model gets."""
     seams: Seams = PLAIN
     """What features add to each run."""
-    max_messages: Live[int | None] = UNLIMITED
-    """Most messages of a conversation."""
+    room: Live[Room] = UNLIMITED
+    """What a conversation can have."""
     attaching: Attaching = Attaching()  # noqa: RUF009  # immutable
     """Checks what is attached to messages; unless it is given, no address is requested."""
     title_model: Live[str | None] = NO_TITLES
@@ -115,7 +115,7 @@ def chat_services(ports: ChatPorts) -> ChatServices:
         now=now,
         new_id=new_id,
         window=ports.window,
-        max_messages=ports.max_messages,
+        room=ports.room,
         meter=ports.meter,
         seams=of_messages,
     )

@@ -17,6 +17,7 @@ from uuid_utils import uuid7
 from chatfleet_api.chat.agent_steps import AgentSteps
 from chatfleet_api.chat.embeddings import Embeddings
 from chatfleet_api.chat.feedback import FeedbackService
+from chatfleet_api.chat.room import room_of
 from chatfleet_api.chat.services import ChatPorts, ChatServices, chat_services
 from chatfleet_api.chat.tool_steps import ToolSteps
 from chatfleet_api.chat.turn import Seams
@@ -263,7 +264,7 @@ def _wiring(  # noqa: PLR0913, PLR0917  # all parts of a pod
         meter=meter,
         on_busy=configuration.live.map(lambda live: live.conversations.on_busy),
         window=configuration.live.map(lambda live: window_of(live.conversations)),
-        max_messages=configuration.live.map(lambda live: live.conversations.max_messages),
+        room=configuration.live.map(lambda live: room_of(live.conversations)),
         attaching=attaching_of(configuration.live),
         title_model=configuration.live.map(lambda live: live.conversations.title_model),
         ledger=stores.ledger,

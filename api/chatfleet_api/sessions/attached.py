@@ -82,6 +82,17 @@ def sizes_of(messages: Iterable[StoredMessage]) -> dict[str, int]:
     return {place.digest: place.size for message in messages for place in message.attached}
 
 
+def data_size(item: str) -> int:
+    """Return how many bytes of data an item has, without decoding it."""
+    if _MARK not in item:
+        return 0
+    size = at = 0
+    while head := _HEAD.search(item, at):
+        at = item.index('"', head.end())
+        size += (at - head.end()) * 3 // 4 - item.count("=", at - 2, at)
+    return size
+
+
 def split(digests: bytes | None) -> list[str]:
     """Return the digests that stand one after another in a text of Redis."""
     text = (digests or b"").decode()

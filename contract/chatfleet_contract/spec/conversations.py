@@ -32,6 +32,17 @@ class Attachments(Part):
         " request, 4 MiB: of it 3,000,000 bytes fit.",
     )
     max_count: int = Field(8, ge=1, le=64, description="Most attachments of one message.")
+    max_bytes_per_conversation: int = Field(
+        50_000_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="Most bytes of all images and files of one conversation, or chain of responses. Pods have them in"
+        " memory with each turn, and upstreams take about as much. A message beyond it gets 400, conversation_full.",
+    )
+    fetch: bool = Field(
+        default=True,
+        description="Whether pods fetch attachments that are at https addresses. false: they take data URLs alone.",
+    )
 
 
 class Titles(Part):

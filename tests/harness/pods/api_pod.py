@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from chatfleet_api.chat.accounting import Accounting
 from chatfleet_api.chat.attaching import Attaching, Fetch, fetch_nothing
+from chatfleet_api.chat.room import room_of
 from chatfleet_api.chat.window import window_of
 from chatfleet_api.domain.dispatch import Dispatcher
 from chatfleet_api.domain.tasks import Tasks
@@ -86,8 +87,8 @@ class Pod:
         )
         ports = replace(in_memory, seams=seams, ledger=self.ledger, meter=self.meter, on_busy=on_busy)
         window = configuration.live.map(lambda live: window_of(live.conversations))
-        max_messages = configuration.live.map(lambda live: live.conversations.max_messages)
-        ports = replace(ports, tracer=fixed(tracer), window=window, max_messages=max_messages)
+        room = configuration.live.map(lambda live: room_of(live.conversations))
+        ports = replace(ports, tracer=fixed(tracer), window=window, room=room)
         title_model = configuration.live.map(lambda live: live.conversations.title_model)
         bounds = configuration.live.map(lambda live: live.conversations.attachments)
         attaching = Attaching(bounds=bounds, fetch=fetch)

@@ -11,7 +11,7 @@ from chatfleet_api.domain.downloads import Downloaded, DownloadError, Failure
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.request import FileData, FilePart, TextPart
 from chatfleet_contract.spec.conversations import Attachments
-from harness.clients.asgi import Exchange, ask, get, post
+from harness.clients.asgi import Exchange, ask, asking, get, post
 from harness.pods.api_pod import Pod
 from harness.pods.runs import STOP, FakeProvider, OneModel, text
 
@@ -213,6 +213,92 @@ async def test_the_bounds_are_those_of_the_resource_and_apply_to_the_next_messag
     served.change("conversations", attachments=Attachments(max_bytes=len(PNG), max_count=2))
     assert (await send(served, conversation, attached(PNG), attached(GIF, "image/gif"))).status == 200
     assert len(provider.asked) == 1
+
+
+LIMIT: Final = "maxBytesPerConversation allows 5000. Start a new conversation, or have the limit raised."
+
+
+def full(answer: Exchange, param: str | None) -> bool:
+    body = answer.json()
+    error = body.get("error", body)
+    found = (answer.status, error["code"], error.get("param"))
+    return found == (400, "conversation_full", param) and error["message"].endswith(LIMIT)
+
+
+async def test_a_conversation_has_a_bounded_size_of_them_and_text_goes_on() -> None:
+    served, provider = pod()
+    served.change("conversations", attachments=Attachments(max_bytes_per_conversation=5000))
+    conversation = await begin(served)
+    items = f"/v1/conversations/conv_{conversation}/items"
+    assert (await send(served, conversation, attached(), attached())).status == 200
+
+    refused = await send(served, conversation, attached())
+    assert full(refused, "attachments")
+    assert f"would have {3 * len(PNG)} bytes of attachments" in refused.json()["message"]
+    item = {"role": "user", "content": [{"type": "input_image", "image_url": url(PNG)}]}
+    assert full(await ask(served.app, post(items, {"items": [item]})), "items")
+    response = {"model": "m", "input": [item], "conversation": f"conv_{conversation}"}
+    assert full(await ask(served.app, post("/v1/responses", response)), "input")
+    assert (await ask(served.app, post(f"{BASE}/{conversation}/messages", {"content": "And?"}))).status == 200
+    assert len(provider.asked) == 2
+    document = (await ask(served.app, get(f"{BASE}/{conversation}/export"))).json()
+    served.change("conversations", attachments=Attachments(max_bytes_per_conversation=10_000))
+    assert (await send(served, conversation, attached())).status == 200
+    assert (await ask(served.app, post(f"{BASE}/import", document))).status == 201
+    served.change("conversations", attachments=Attachments(max_bytes=1000, max_bytes_per_conversation=1000))
+    assert (await ask(served.app, post(f"{BASE}/import", document))).json()["code"] == "conversation_full"
+    assert (await ask(served.app, post(f"{BASE}/{conversation}/messages", {"content": "And?"}))).status == 200
+
+
+async def test_a_chain_of_responses_has_a_bounded_size_of_them() -> None:
+    served, provider = pod()
+    served.change("conversations", attachments=Attachments(max_bytes_per_conversation=5000))
+    image = {"type": "input_image", "image_url": url(PNG)}
+
+    async def respond(images: int, **fields: str) -> Exchange:
+        content = [{"type": "input_text", "text": "What?"}, *[image] * images]
+        return await ask(
+            served.app, post("/v1/responses", {"model": "m", "input": [{"role": "user", "content": content}]} | fields)
+        )
+
+    assert full(await respond(3), "input")
+    first = (await respond(1)).json()["id"]
+    second = (await respond(1, previous_response_id=first)).json()["id"]
+    assert full(await respond(1, previous_response_id=second), "input")
+    assert full(await respond(2, previous_response_id=first), "input")  # from within a chain: a copy of it
+    assert (await respond(0, previous_response_id=second)).status == 200
+    assert len(provider.asked) == 3
+
+
+async def test_a_full_conversation_interrupts_no_answer_for_an_image() -> None:
+    served = Pod(FakeProvider(text("a"), 60.0, [STOP]))
+    served.change("conversations", attachments=Attachments(max_bytes_per_conversation=1000))
+    conversation = await begin(served)
+    first = post(f"{BASE}/{conversation}/messages", {"content": "Hi", "stream": True})
+    async with asking(served.app, first) as answering:
+        await first.until(b"event: token")
+        body = {"content": "Hi", "attachments": [attached()], "on_busy": "interrupt"}
+        refused = await ask(served.app, post(f"{BASE}/{conversation}/messages", body))
+        assert refused.json()["code"] == "conversation_full"
+        await answering
+    assert b"event: complete" in first.body
+
+
+async def test_no_address_is_requested_where_the_resource_forbids_it() -> None:
+    web = Web(a=Downloaded("image/png", PNG))
+    served = Pod(FakeProvider(text("a"), [STOP]), fetch=web.fetch)
+    conversation, attachment = await begin(served), {"type": "image", "url": "HTTPS://a.example.com/"}
+    served.change("conversations", attachments=Attachments(fetch=False))
+
+    refused = await send(served, conversation, attached(), attachment)
+    error = refused.json()
+    assert (refused.status, error["code"], error["param"]) == (400, "invalid_request", "attachments[1].url")
+    assert error["message"].endswith("the pods fetch no addresses (conversations.attachments.fetch); send a data URL.")
+    assert (await send(served, conversation, attached())).status == 200
+    assert web.asked == []
+    served.change("conversations", attachments=Attachments())
+    assert (await send(served, conversation, attachment)).status == 200
+    assert len(web.asked) == 1
 
 
 class Web:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatfleet_api.sessions.attached import BLANK, LEAST_CHARACTERS, LOST, parted, sizes_of, split, whole
+from chatfleet_api.sessions.attached import BLANK, LEAST_CHARACTERS, LOST, data_size, parted, sizes_of, split, whole
 from chatfleet_api.sessions.store import Attached, StoredMessage
 
 DATA = bytes(range(256)) * 8
@@ -76,6 +76,12 @@ def test_a_message_without_an_item_is_not_looked_through() -> None:
     said = StoredMessage("id", "user", f'"{URL}"', NOW)
 
     assert parted(said) == (said, {})
+
+
+@pytest.mark.parametrize("lengths", [(0,), (1,), (2, 3), (2000, 2001, 2002)])
+def test_the_size_of_data_is_known_without_decoding_it(lengths: tuple[int, ...]) -> None:
+    images = [image(f"data:image/png;base64,{b64encode(bytes(length)).decode()}") for length in lengths]
+    assert data_size(item_of(*images, {"type": "input_text", "text": '";base64,AAAA'})) == sum(lengths)
 
 
 def test_what_is_lost_becomes_a_text_so_that_the_conversation_goes_on() -> None:
