@@ -7,7 +7,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # For slow tests, which mostly wait: some files at a time, in the order of tests/harness/slowest_first.py.
 waiting := --dist loadfile --no-loadscope-reorder --numprocesses
 reliability := --json docs/measurements/reliability.json --page docs/measurements/reliability.md
-pytest := $(bin)/pytest --durations=25
+# hypothesis, which only unit tests use, would be imported for its line in the summary.
+pytest := $(bin)/pytest -p no:hypothesispytest --durations=25
 # The same, and which lines and branches of our packages ran; tools/coverage.py prints it.
 # SlipCover imports the packages before pytest would rewrite their assertions: they have none.
 covered := $(bin)/python -m slipcover --json --out .coverage.json \

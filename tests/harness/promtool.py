@@ -11,6 +11,8 @@ import yaml
 MONITORING: Final = Path(__file__).parents[2] / "charts/chatfleet/files/monitoring"
 ALERT_RULES: Final = MONITORING / "rules.yaml"
 DASHBOARDS: Final = MONITORING / "dashboards"
+EVALUATED: Final = 5
+"""Rules are evaluated at each so-many-th step: each rate is steady, so that more evaluations find the same."""
 FIRING: Final = 'max by (alertname, severity, window) (ALERTS{alertstate="firing"})'
 
 
@@ -78,7 +80,8 @@ def _tested(folder: Path, evaluation: Evaluation, expected: Mapping[str, Sequenc
         ],
     }
     file = folder / "test.yaml"
-    document = {"rule_files": [str(ALERT_RULES)], "evaluation_interval": step, "tests": [test]}
+    evaluated = f"{evaluation.step_minutes * EVALUATED}m"
+    document = {"rule_files": [str(ALERT_RULES)], "evaluation_interval": evaluated, "tests": [test]}
     file.write_text(yaml.safe_dump(document, width=1_000_000))
     done = promtool("test", "rules", str(file))
     return "" if done.returncode == 0 else done.stdout + done.stderr

@@ -17,7 +17,7 @@ EXCEPTIONS = {
     "harness/upstream/fake.py": "keeps two sends apart on the wire",
     "contract/api/providers/test_conformance.py": "slow upstreams and readers, against a connection's deadlines",
     "contract/api/redis/test_lag_tolerant_timeout.py": "blocks the event loop",
-    "contract/api/chat/test_takeover.py": "an outage that outlasts the leases of a real Redis",
+    "contract/api/chat/test_cancel_and_outage.py": "an outage that outlasts the leases of a real Redis",
     "contract/api/sessions/test_redis.py": "cancels calls of a real Redis at any moment",
     "contract/api/sessions/test_replicas.py": "replication of a real Redis",
     "contract/api/usage/test_ledger.py": "ends answers at any moment, whose sums a real Redis has",

@@ -17,6 +17,8 @@ from chatfleet_lab.alerts.recording import Recording, Target
 from chatfleet_lab.alerts.replay import expanded
 from harness.promtool import ALERT_RULES, Evaluation, Firing, Series, mismatch, promtool
 
+pytestmark = pytest.mark.lasts(30)
+
 ROOT: Final = Path(__file__).parents[3]
 RECORDED: Final = msgspec.json.decode((Path(__file__).parent / "recorded.json").read_bytes(), type=dict[str, Recording])
 GROUPS: Final = yaml.safe_load(ALERT_RULES.read_text())["groups"]

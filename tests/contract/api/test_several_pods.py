@@ -17,6 +17,8 @@ from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scr
 from harness.polling import eventually
 from harness.redis.server import redis_server
 
+pytestmark = pytest.mark.lasts(40)
+
 TURNS = 100
 """Answers that are read again as soon as they have ended, of each kind and on each pod."""
 READERS = 4

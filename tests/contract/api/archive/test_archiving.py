@@ -38,6 +38,8 @@ from harness.pods.archived import NOW, TENANTS, TTL, Shop, message
 from harness.polling import eventually_async
 from harness.postgres import PostgresServer, pooled, postgres_server
 
+pytestmark = pytest.mark.lasts(40)
+
 MESSAGES = "SELECT * FROM chatfleet.messages ORDER BY conversation_id, position"
 ID = "0199d0a8-7a4c-7000-8000-000000000001"
 TOO_LONG = "".join(sha256(bytes([number])).hexdigest() for number in range(200))

@@ -17,6 +17,8 @@ from harness.pods.archived import NOWHERE
 from harness.polling import eventually
 from harness.postgres import PostgresServer, end_connections
 
+pytestmark = pytest.mark.lasts(20)
+
 QUERY = "SELECT role, content, status FROM chatfleet.messages ORDER BY position"
 
 

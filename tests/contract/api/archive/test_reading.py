@@ -40,6 +40,8 @@ from harness.pods.archived import NOW, TTL, Shop, message
 from harness.polling import eventually_async
 from harness.postgres import SUPERUSER, PostgresServer
 
+pytestmark = pytest.mark.lasts(40)
+
 IMAGE = base64.b64encode(bytes(3000)).decode()
 """Is kept once, by its digest."""
 LATER = "2026-01-02T03:04:06.000+00:00"

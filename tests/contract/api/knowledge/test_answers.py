@@ -19,6 +19,8 @@ from harness.pdf import pdf_of
 from harness.pods.api_process import Answer, ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
 
+pytestmark = pytest.mark.lasts(20)
+
 QUESTION = "How long does a refund take?"
 SOURCE = "billing/refunds.md"
 

@@ -17,6 +17,8 @@ from harness.clients.sdk import HI, ask
 from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
 
+pytestmark = pytest.mark.lasts(20)
+
 POD_METRICS = {row.name for row in metrics.POD_METRICS}
 
 

@@ -19,6 +19,8 @@ from harness.polling import eventually
 from harness.upstream.fake import Handler, Reply, fake_upstream
 from harness.upstream.wires import OpenAIWire, answering, refusing
 
+pytestmark = pytest.mark.lasts(50)
+
 WIRE = OpenAIWire()
 LIST = json.dumps({"data": [{"id": "gpt-x"}]}).encode()
 

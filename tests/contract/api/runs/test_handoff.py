@@ -25,6 +25,8 @@ from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
 from harness.polling import eventually, eventually_async
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
+pytestmark = pytest.mark.lasts(30)
+
 LEASE_SECONDS = 1.75
 COUNT = 120
 """Words of the model, 20 a second."""

@@ -23,6 +23,8 @@ from harness.pods.tool_fleet import ToolFleet, tool_fleet
 from harness.polling import eventually
 from harness.upstream.mcp_server import McpServerProcess
 
+pytestmark = pytest.mark.lasts(35)
+
 MODEL = Model(name="default", provider="scripted", model="tools@20", tools=["tickets", "docs"])
 GUIDE = Path(__file__).parents[4] / "docs/guide/tools.md"
 REFUSED = "The tool was not called. A person has refused this call."

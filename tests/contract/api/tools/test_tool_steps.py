@@ -22,6 +22,8 @@ from harness.pods.tool_fleet import ToolFleet, tool_fleet
 from harness.polling import eventually
 from harness.upstream.mcp_server import McpServerProcess
 
+pytestmark = pytest.mark.lasts(30)
+
 TOKEN = "Bearer of-the-secret"
 MODEL = Model(name="tools", provider="scripted", model="tools@20", continuation="prefill", tools=["tickets"])
 

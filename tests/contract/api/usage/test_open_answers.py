@@ -36,6 +36,8 @@ from harness.pods.runs import TENANT, FakeProvider, collect, text
 from harness.polling import eventually_async
 from harness.redis.topologies import RESTRICTED, TOPOLOGIES, Topologies
 
+pytestmark = pytest.mark.lasts(25)
+
 PRICING = Pricing(input_per_million_tokens="1", output_per_million_tokens="2")
 PRICES = PriceBook.of(
     RuntimeConfig(

@@ -23,6 +23,8 @@ from harness.pods.tenants import TenantPod, key_of, open_tenant_pod, record_comm
 from harness.polling import eventually_async
 from harness.postgres import PostgresServer, end_connections, fetch_all
 
+pytestmark = pytest.mark.lasts(40)
+
 PAIRS: Final = (("acme", "initech"), ("ann", "bob"))
 """Who has something, and who shall not notice: of two tenants, and of two users of one."""
 FLEET_WIDE: Final = re.compile(r"chatfleet:\{tests/chat\}:(pods|owned:.*|cancels:.*|probe)")

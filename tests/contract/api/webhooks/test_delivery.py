@@ -24,6 +24,8 @@ from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
 from harness.receiver import Got, Receiver, receiving
 
+pytestmark = pytest.mark.lasts(50)
+
 SECRETS: Final = [f"whsec_{base64.b64encode(bytes([number]) * 32).decode()}" for number in (1, 2)]
 SENDER: Final = "chatfleet:{shop/support}:webhook-sender"
 QUEUE: Final = "chatfleet:{shop/support}:webhook:crm"

@@ -21,6 +21,8 @@ from harness.pods.api_process import ApiProcess, api_process, fetch, scripted
 from harness.polling import eventually
 from harness.receiver import Receiver, receiving
 
+pytestmark = pytest.mark.lasts(60)
+
 BASE: Final = "/api/v1/conversations"
 INACTIVE_SECONDS: Final = 10
 """Longer than a busy machine needs for a request."""
