@@ -18,25 +18,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from harness.process import Program, StartError, ended
+from harness.process import START_SECONDS, Program, StartError, ended
 
+PODS: Final = "chatfleet_api.__main__"
+"""Whose server forks pods, and the servers of the harness that run beside them."""
 MAX_BYTES: Final = 100_000
 """Of a request."""
-FORK_SECONDS: Final = 30
+FORK_SECONDS: Final = START_SECONDS
 """Time that a fork gets, the server's own imports included."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What to run: `main` of a module."""
+    """What to run: `main` of a module, as with these arguments."""
 
     module: str
+    arguments: list[str]
     folder: str
     environment: dict[str, str]
 
@@ -80,7 +83,7 @@ class Forked:
 
 
 class ForkServer:
-    """The running server of one module, which forks this and others that import the same."""
+    """The running server of one module, which forks this and others that import the same; it imports each once."""
 
     def __init__(self, module: str) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -93,12 +96,11 @@ class ForkServer:
                 stdout=subprocess.DEVNULL,
             )
 
-    def fork(self, module: str, folder: Path, environment: Mapping[str, str], log: Path) -> Forked:
-        """Run `main` of a module as a process whose output is appended to `log`."""
+    def fork(self, request: Request, log: Path) -> Forked:
+        """Run what is asked for as a process whose output is appended to `log`."""
         guard, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        request = msgspec.json.encode(Request(module, str(folder), dict(environment)))
         with theirs, log.open("ab") as output:
-            socket.send_fds(self._control, [request], [theirs.fileno(), output.fileno()])
+            socket.send_fds(self._control, [msgspec.json.encode(request)], [theirs.fileno(), output.fileno()])
         return Forked(guard)
 
     def close(self) -> None:
@@ -108,12 +110,16 @@ class ForkServer:
 
 
 @contextmanager
-def forked(name: str, module: str, *, folder: Path, environment: Mapping[str, str]) -> Iterator[Program]:
-    """Run `main` of a module in `folder` until the block ends, as `harness.process.started` runs a command."""
+def forked(
+    name: str, module: str, *arguments: str, folder: Path, environment: Mapping[str, str], server: str | None = None
+) -> Iterator[Program]:
+    """Run `main` of a module in `folder` until the block ends, as `harness.process.started` runs a command.
+
+    `server`: the module whose server forks it; None: `__main__` of its package.
+    """
     log = folder / f"{name}.log"
-    child = fork_server(f"{module.partition('.')[0]}.__main__").fork(
-        module, folder, {"PATH": os.environ["PATH"], **environment}, log
-    )
+    request = Request(module, [*arguments], str(folder), {"PATH": os.environ["PATH"], **environment})
+    child = fork_server(server or f"{module.partition('.')[0]}.__main__").fork(request, log)
     with ended(Program(name, log, child)) as program:
         yield program
 
@@ -130,24 +136,32 @@ def main() -> int | str | None:
     """Fork what is asked for until nobody can ask any more; in a fork, return as its `main` does."""
     gc.disable()  # until the fork's own `main`
     importlib.import_module(sys.argv[1])
-    gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards leave no zombies
     with socket.socket(fileno=int(sys.argv[2])) as control:
         while True:
             message, descriptors, *_ = socket.recv_fds(control, MAX_BYTES, 2)
+            _reap_guards()
             if not message:
                 return 0
+            request = msgspec.json.decode(message, type=Request)
+            importlib.import_module(request.module)
+            gc.freeze()
             if not os.fork():
                 break
             for each in descriptors:
                 os.close(each)
-    return _guard(msgspec.json.decode(message, type=Request), *descriptors)
+    return _guard(request, *descriptors)
+
+
+def _reap_guards() -> None:
+    """Wait for those that have ended, so that the time that they computed counts as of this server (getrusage(2))."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _guard(request: Request, report: int, log: int) -> int | str | None:
     """Fork a process and report its id, a descriptor for signals, and in the end its exit status."""
     _end_with_parent()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with socket.socket(fileno=report) as guard:
         if pid := os.fork():
             os.close(log)
@@ -168,7 +182,7 @@ def _become(request: Request, log: int) -> int | str | None:
     os.environ.clear()
     os.environ.update(request.environment)
     time.tzset()
-    sys.argv = [request.module]
+    sys.argv = [request.module, *request.arguments]
     status: int | str | None = importlib.import_module(request.module).main()
     return status
 

@@ -2,8 +2,7 @@
 
 It says `stop` and `[DONE]` whatever the end was, swallows what it cannot read, begins again when an upstream breaks,
 never notices that its client has left, takes as many as come, waits for its reader and for Redis at every token, and
-ends its responses by closing the connection. Run as
-`python -m chatfleet_lab.chaos.baseline` in the environment of a pod.
+ends its responses by closing the connection. It runs in the environment of a pod.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The API without one of its protections: the control run's server, `python -m chatfleet_lab.chaos.control NAME`.
+"""The API without one of its protections: the control run's server, whose argument is a name.
 
 Each name takes out as little as possible, from the real thing: so a control run shows what exactly that is good for.
 """

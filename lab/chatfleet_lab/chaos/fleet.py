@@ -30,13 +30,14 @@ from chatfleet_contract.spec import Limits, Streaming
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.provider_types import PROVIDER_TYPES, Continuation, ProviderType
 from chatfleet_contract.spec.providers import Model, Retries
+from harness.fork_server import PODS, forked
 from harness.net import LOOPBACK, LOOPBACK_EGRESS, free_port
-from harness.process import Target, awaited, ready, started
+from harness.process import Target, awaited, ready
 from harness.upstream.wires import WIRES, Wire
 
-Server: TypeAlias = tuple[str, ...]
-"""What `python -m` runs."""
-CHATFLEET: Final[Server] = ("chatfleet_api",)
+Server: TypeAlias = tuple[str, *tuple[str, ...]]
+"""A module, whose `main` is run, and its arguments."""
+CHATFLEET: Final[Server] = (PODS,)
 """The server that the scenarios are about."""
 BASELINE: Final[Server] = ("chatfleet_lab.chaos.baseline",)
 """The server of control runs that need no part of ours."""
@@ -293,8 +294,7 @@ async def _pod(folder: Path, config: Path, server: Server) -> AsyncIterator[Pod]
         ENV_HEALTH_PORT: str(health_port),
         ENV_POD_NAME: name,
     }
-    process = started(name, (sys.executable, "-m", *server), folder=folder, environment=environment)
-    async with awaited(process) as program:
+    async with awaited(forked(name, *server, folder=folder, environment=environment, server=PODS)) as program:
         pod = Pod(program, f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{health_port}")
         await ready(program, pod.is_ready)
         yield pod

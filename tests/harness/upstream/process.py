@@ -1,18 +1,21 @@
 """The scripted upstream as a process of its own, so that its load is not the harness's, and the way to its ledger."""
 
-import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import aiohttp
 import msgspec
 
+from harness.fork_server import PODS, forked
 from harness.net import LOOPBACK, free_port, is_open
-from harness.process import Program, await_ready, awaited, ready, started
+from harness.process import Program, await_ready, awaited, ready
 from harness.upstream.ledger import Call
 from harness.upstream.script import Script
+
+PROGRAM: Final = "harness.upstream.scripted"
 
 
 @dataclass(frozen=True)
@@ -57,5 +60,5 @@ async def open_upstream(folder: Path) -> AsyncIterator[Upstream]:
 @contextmanager
 def _launched(folder: Path) -> Iterator[Upstream]:
     port = free_port()
-    with started("upstream", (sys.executable, "-m", "harness.upstream.scripted", str(port)), folder=folder) as program:
+    with forked("upstream", PROGRAM, str(port), folder=folder, environment={}, server=PODS) as program:
         yield Upstream(program, port)
