@@ -4,10 +4,10 @@ They are made from a full document, whose first items hold every field and are r
 across fields stay true while one value changes.
 """
 
-from collections.abc import Iterator, Sequence
-from copy import deepcopy
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from chatfleet_contract.schema import Schema
 from harness.schema_values import texts_of
@@ -108,8 +108,40 @@ class Bound:
     keyword: str
     field: str
     """Where the API server says that the document beyond is wrong."""
-    at: Document
-    beyond: Document
+    base: Document
+    place: Place
+    at: Any
+    beyond: Any
+    """`ABSENT`: the place is to be left out."""
+
+    def is_apart(self, other: "Bound") -> bool:
+        """Return whether one document can hold the values of both."""
+        shorter = min(len(self.place), len(other.place))
+        return self.base == other.base and self.place[:shorter] != other.place[:shorter]
+
+
+ABSENT: Final = object()
+
+
+def grouped(all_bounds: Iterable[Bound]) -> list[list[Bound]]:
+    """Put bounds of which one document can hold all values together: one request tries many of them."""
+    groups: list[list[Bound]] = []
+    for bound in all_bounds:
+        group = next((group for group in groups if all(map(bound.is_apart, group))), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(bound)
+    return groups
+
+
+def at(group: Sequence[Bound]) -> Document:
+    """Return the document with the values of a group that are just allowed."""
+    return _with(group[0].base, [(bound.place, bound.at) for bound in group])
+
+
+def beyond(group: Sequence[Bound]) -> Document:
+    """Return the document with the values of a group that are just not allowed."""
+    return _with(group[0].base, [(bound.place, bound.beyond) for bound in group])
 
 
 def bounds(schema: Schema, full: Sequence[Document], least: Document) -> Iterator[Bound]:
@@ -130,11 +162,11 @@ def bounds(schema: Schema, full: Sequence[Document], least: Document) -> Iterato
             if keyword == "required":
                 for name in node.required or []:
                     inner = (*place, name)
-                    yield Bound(f"{path}.{name}", keyword, _field(inner), base, _without(base, inner))
+                    yield Bound(f"{path}.{name}", keyword, _field(inner), base, inner, _get(base, inner), ABSENT)
                 continue
-            for at, beyond in _values(path, node, keyword, _get(base, place)):
-                wrong = (*place, len(beyond) - 1) if keyword == "x-kubernetes-list-map-keys" else place
-                yield Bound(path, keyword, _field(wrong), _with(base, place, at), _with(base, place, beyond))
+            for taken, refused in _values(path, node, keyword, _get(base, place)):
+                wrong = (*place, len(refused) - 1) if keyword == "x-kubernetes-list-map-keys" else place
+                yield Bound(path, keyword, _field(wrong), base, place, taken, refused)
 
 
 def _values(  # noqa: C901  # one case for each keyword
@@ -229,13 +261,13 @@ def _has(document: Document, place: Place) -> bool:
     return True
 
 
-def _with(document: Document, place: Place, value: object) -> Document:
-    copy = deepcopy(document)
-    _get(copy, place[:-1])[place[-1]] = value
-    return copy
-
-
-def _without(document: Document, place: Place) -> Document:
-    copy = deepcopy(document)
-    del _get(copy, place[:-1])[place[-1]]
+def _with(document: Document, values: Iterable[tuple[Place, object]]) -> Document:
+    """Return a copy with these values at their places."""
+    copy: Document = json.loads(json.dumps(document))  # parts that are one object become parts of their own
+    for place, value in values:
+        holder = _get(copy, place[:-1])
+        if value is ABSENT:
+            del holder[place[-1]]
+        else:
+            holder[place[-1]] = value
     return copy

@@ -14,13 +14,11 @@ from chatfleet_contract.crd import resource
 from chatfleet_contract.pod_fields import FILE, extract
 from chatfleet_contract.spec import ChatDeploymentSpec
 from chatfleet_contract.status import ChatDeploymentStatus
-from harness.bounds import REASONS, Bound, bounds
 from harness.kube.chatdeployments import ChatDeployments, Document, RefusedError
 from harness.kube.full_chatdeployment import (
     CREDENTIALS,
     OTHER_FIELDS,
     full_chatdeployment,
-    with_bedrock,
     with_identities,
     with_own_redis,
     with_volumes,
@@ -42,7 +40,6 @@ OWN_REDIS = with_own_redis(FULL)
 RULES: list[dict[str, Any]] = read("rules.yaml")
 VOLUMES = with_volumes(FULL)
 IDENTITIES = with_identities(FULL)
-BOUNDS = list(bounds(resource(), [FULL, OWN_REDIS, VOLUMES, with_bedrock(FULL), *IDENTITIES], MINIMAL))
 
 
 def fixture(parts: Document) -> Document:
@@ -61,13 +58,6 @@ def tried(kind: str) -> list[Any]:
         for i, case in enumerate(RULES)
         for n, parts in enumerate(case[kind])
     ]
-
-
-@pytest.fixture(scope="module")
-def existing(chatdeployments: ChatDeployments) -> Iterator[Document]:
-    """Keep a document while these tests run, to try statuses on."""
-    with chatdeployments.kept({**MINIMAL, "metadata": {"name": "existing"}}) as created:
-        yield created
 
 
 def submit(chatdeployments: ChatDeployments, case: Document, parts: Document) -> None:
@@ -95,30 +85,6 @@ def test_a_rule_refuses_with_the_field_and_the_remedy(
     (cause,) = refused.value.causes
     reported = case.get("reported", case["rule"])
     assert (cause.field, cause.message) == (case["field"], f"Invalid value: {reported}")
-
-
-@pytest.fixture(scope="module")
-def taken() -> set[str]:
-    """Return the documents that the server has taken: those at several bounds are sent once."""
-    return set()
-
-
-@pytest.mark.parametrize("bound", [pytest.param(b, id=f"{b.path}:{b.keyword}") for b in BOUNDS])
-def test_a_bound_takes_what_is_at_it_and_refuses_what_is_beyond(
-    chatdeployments: ChatDeployments, existing: Document, taken: set[str], bound: Bound
-) -> None:
-    def send(document: Document) -> None:
-        if bound.path.startswith(".status"):
-            chatdeployments.try_replace_status({**existing, "status": document["status"]})
-        else:
-            chatdeployments.try_create({**document, "metadata": {"generateName": "fixture-"}})
-
-    if (at := json.dumps(bound.at)) not in taken:
-        send(bound.at)
-        taken.add(at)
-    with pytest.raises(RefusedError) as refused:
-        send(bound.beyond)
-    assert (REASONS[bound.keyword], bound.field) in {(cause.reason, cause.field) for cause in refused.value.causes}
 
 
 def test_every_rule_has_its_fixtures_and_says_field_and_remedy() -> None:
@@ -185,9 +151,11 @@ def full(value: Any, *, lists_of: Any) -> Any:  # noqa: ANN401  # JSON
     return lists_of if isinstance(value, list) and lists_of else value
 
 
-def test_a_status_comes_back_as_it_was_written(chatdeployments: ChatDeployments, existing: Document) -> None:
+def test_a_status_comes_back_as_it_was_written(chatdeployments: ChatDeployments) -> None:
     status = ChatDeploymentStatus.model_validate(FULL["status"])
-    assert chatdeployments.try_replace_status({**existing, "status": status.document()})["status"] == FULL["status"]
+    with chatdeployments.kept({**MINIMAL, "metadata": {"name": "existing"}}) as existing:
+        kept = chatdeployments.try_replace_status({**existing, "status": status.document()})
+    assert kept["status"] == FULL["status"]
 
 
 def test_what_no_operator_has_reconciled_is_in_progress(kubectl: Kubectl, chatdeployments: ChatDeployments) -> None:
