@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket, enable_socket
 
 HERE = Path(__file__).parent
 SECONDS = 30
 """Far more than any unit test needs, so that only one that hangs is stopped."""
+
+# No property promises a time: an example may take as long as a loaded machine needs.
+settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatfleet_api.archive.listing import FIRST, Rows, merged, position_of
@@ -22,7 +22,6 @@ def part(known: list[Conversation], start: Position, size: int) -> list[Conversa
     return sorted((each for each in known if position_of(each) < start), key=position_of, reverse=True)[:size]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.sampled_from(["redis", "archive", "both"])), max_size=24),
     st.integers(1, 5),

@@ -167,7 +167,7 @@ def split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
 
 
 @pytest.mark.feature(39)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(before=histories(), request_=REQUESTS, most=WINDOWS)
 def test_instructions_and_the_last_whole_turns_go_and_fit(
     before: tuple[StoredMessage, ...], request_: ChatRequest, most: int
@@ -188,7 +188,7 @@ def test_instructions_and_the_last_whole_turns_go_and_fit(
         assert tokens_of(request) <= most
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(turns=st.integers(20, 60), most=st.integers(200, 400))
 def test_prompts_of_turns_in_a_row_begin_alike(turns: int, most: int) -> None:
     uses = [asked(Window(most), said("ua" * turn), QUESTION).use for turn in range(turns)]

@@ -14,7 +14,7 @@ from chatfleet_api.domain.quota import Demand
 from chatfleet_api.limits.buckets import LONGEST_DEBT, Buckets
 from chatfleet_api.limits.verdict import SECOND
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 TENANT = "acme"
 START = 1_000_000 * SECOND
 

@@ -309,7 +309,7 @@ def test_what_an_answer_costs_is_rounded_up_and_unknown_is_what_was_reserved(use
 steps = st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.integers(0, 80), st.integers(0, 9)), max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(limit=st.integers(50, 200), steps=steps)
 def test_reserved_and_used_together_are_a_sum_that_passes_what_fits_and_nothing_else(
     limit: int, steps: list[tuple[bool, int, int, int]]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import looptime
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatfleet_api.domain.errors import ChatError
@@ -46,7 +46,6 @@ async def read(run: Run, joins: int, after: int, halts: Sequence[int]) -> list[i
     return seen
 
 
-@settings(deadline=None)
 @given(publications, readers)
 def test_each_event_is_seen_once_and_in_order(
     course: list[tuple[int, int]], joining: list[tuple[int, int, list[int]]]

@@ -83,7 +83,7 @@ def histories(draw: st.DrawFn) -> tuple[list[StoredMessage], dict[str, str]]:
     return entries, above
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(history=histories())
 def test_the_tree_is_that_of_the_turns_that_were_made(history: tuple[list[StoredMessage], dict[str, str]]) -> None:
     entries, above = history

@@ -16,7 +16,7 @@ kinds = st.sampled_from(["input", "output", "cache_read", "cache_write", "cache_
 tokens = st.one_of(st.just(0), st.integers(1, 4000))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(known=st.dictionaries(kinds, rates), inputs=tokens, outputs=tokens)
 def test_the_most_is_the_dearest_of_what_a_prompt_cache_may_take(
     known: dict[str, Rate], inputs: int, outputs: int

@@ -105,14 +105,14 @@ def sent(fields: dict[str, Any]) -> ChatRequest:
     return replace(COMMON, sent=Sent(CHAT, msgspec.Raw(json.dumps(fields).encode()), 1))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.randoms(use_true_random=False), st.sampled_from([None, 1, "\t"]))
 def test_neither_the_order_of_names_nor_white_space_is_in_the_key(order: random.Random, indent: int | None) -> None:
     raw = json.dumps(shuffled(BODY, order), indent=indent).encode()
     assert cache_key("shop", MARK, read_completion(raw).request) == key(BODY) is not None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(["metadata", "logit_bias", "text", "input", "thinking"]), JSON), JSON)
 def test_any_other_value_of_any_field_is_another_key(fields: dict[str, JSONValue], other: JSONValue) -> None:
     keys = {cache_key("shop", MARK, sent(fields))}

@@ -5,7 +5,7 @@ import zlib
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatfleet_api.domain.errors import ChatError, Code
@@ -48,7 +48,6 @@ def test_the_frame_without_anything_is_an_event_without_a_name() -> None:
     assert fed(EMPTY) == [b'{"":null}']
 
 
-@settings(deadline=None)
 @given(
     texts=st.lists(st.text(max_size=300), max_size=6),
     cuts=st.lists(st.integers(min_value=0, max_value=4_000), max_size=12),

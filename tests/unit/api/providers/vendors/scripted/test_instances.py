@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatfleet_api.providers.vendors.scripted.instances import instance_of
@@ -69,7 +69,6 @@ def test_seeds_lead_to_different_values() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(WORDS), VALUES | st.sampled_from(WORDS), max_size=6))
-@settings(deadline=None)
 def test_what_is_no_schema_has_a_value_all_the_same(schema: dict[str, Any]) -> None:
     instance_of(schema, "a")
 
