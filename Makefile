@@ -72,7 +72,7 @@ test-unit: setup ## Test single parts: no network, no clock, no cluster.
 test-contract: setup ## Test the promises between the parts, with a real Redis.
 	@$(pytest) tests/contract -m 'not timed' $(waiting) 6
 
-test-timed: setup ## Test promises that name a time; run it with nothing else running.
+test-timed: setup ## Test promises that name a time, and measure; run it with nothing else running.
 	@$(pytest) $$(grep -rl --include='test_*.py' 'mark\.timed' tests | sort) -m timed  # not to import all others
 
 test-chaos: setup ## Run the short form of every chaos scenario.
@@ -110,7 +110,7 @@ bench: setup ## Measure the API beside its peers; 15 minutes; writes docs/measur
 	@$(bin)/python -m chatfleet_lab.bench
 
 test-bench: setup ## Test the benchmark, and that every subject streams all its tokens.
-	@$(pytest) tests/lab/bench
+	@$(pytest) tests/lab/bench -m 'not timed'
 
 sdk-drift: setup ## Print what the newest SDKs of OpenAI and Anthropic have that the pinned ones do not.
 	@$(bin)/python tools/sdk_drift.py

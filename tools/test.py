@@ -43,9 +43,8 @@ PHASES: tuple[Phase, ...] = (
         (Step("lint", 15), Step("test-chaos", 280)),
         (Step("types", 90, COMPUTES), Step("test-unit", 350, COMPUTES), Step("coverage", 20)),
     ),
-    ((Step("test-contract", 450),), (Step("test-cluster", 300),)),
-    # Alone: they promise times, or they measure.
-    ((Step("test-timed", 130), Step("test-bench", 60)),),
+    ((Step("test-contract", 450),), (Step("test-cluster", 300), Step("test-bench", 60))),
+    ((Step("test-timed", 130),),),  # alone: they promise times, or they measure
     ((Step("test-cluster-tool", 240),), (Step("e2e", 580),)),
 )
 

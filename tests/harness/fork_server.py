@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,8 @@ from harness.process import START_SECONDS, Program, StartError, ended
 
 PODS: Final = "chatfleet_api.__main__"
 """Whose server forks pods, and the servers of the harness that run beside them."""
+AT_START: Final[Mapping[str, Sequence[str]]] = {PODS: ("pydantic.v1", "uvicorn.lifespan.off")}
+"""What dependencies import once the program starts: for a pod, a fifth of what it computes until it is ready."""
 MAX_BYTES: Final = 100_000
 """Of a request."""
 FORK_SECONDS: Final = START_SECONDS
@@ -135,7 +137,8 @@ def fork_server(module: str) -> ForkServer:
 def main() -> int | str | None:
     """Fork what is asked for until nobody can ask any more; in a fork, return as its `main` does."""
     gc.disable()  # until the fork's own `main`
-    importlib.import_module(sys.argv[1])
+    for module in (sys.argv[1], *AT_START.get(sys.argv[1], ())):
+        importlib.import_module(module)
     with socket.socket(fileno=int(sys.argv[2])) as control:
         while True:
             message, descriptors, *_ = socket.recv_fds(control, MAX_BYTES, 2)
