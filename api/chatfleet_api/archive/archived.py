@@ -7,11 +7,11 @@ expired is read from PostgreSQL; what changes it brings it back into Redis first
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from chatfleet_api.archive.expired import Expired
 from chatfleet_api.archive.listing import ArchiveListing
-from chatfleet_api.archive.marks import DELETED, FEEDBACK, REWRITTEN, SETTLING_SECONDS, Marks
+from chatfleet_api.archive.marks import DELETED, FEEDBACK, REWRITTEN, SETTLING_SECONDS, UNARCHIVED_SECONDS, Marks
 from chatfleet_api.domain.errors import ConversationNotFoundError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.sessions.feedback import Feedback, FeedbackStore
@@ -29,8 +29,6 @@ from chatfleet_api.sessions.tree import newest
 from chatfleet_contract.spec import Conversations
 
 T = TypeVar("T")
-UNARCHIVED_SECONDS: Final = 30 * 24 * 3600
-"""Least time that a conversation is kept in Redis while it is not archived yet."""
 
 
 def kept_until_archived(conversations: Conversations, *, archived: bool) -> Conversations:

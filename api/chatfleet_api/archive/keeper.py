@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chatfleet_api.archive.changes import Changes, note_archived, read_changes
-from chatfleet_api.archive.marks import MAX_MARKED, Marks, Queued
+from chatfleet_api.archive.changes import Changes, note_archived, note_unarchived, read_changes
+from chatfleet_api.archive.marks import MAX_MARKED, UNARCHIVED_SECONDS, Marked, Marks, Queued
 from chatfleet_api.domain.errors import ChatError
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis.client import RedisClient
@@ -46,6 +46,8 @@ class ArchiveKeeper:
         """Conversations that wait."""
         self.oldest_seconds = 0.0
         """For how long the first of them has waited."""
+        self._failed: dict[tuple[str, str], int] = {}
+        """When those were marked that were tried and are not archived."""
         self.messages = 0
         """Messages that this pod has written."""
 
@@ -73,14 +75,16 @@ class ArchiveKeeper:
         finally:
             with suppress(ChatError):
                 await self._lease.release()
-            if self._archive is not None:
-                await self._archive.aclose()
+            archive, self._archive = self._archive, None
+            if archive is not None:
+                await archive.aclose()
 
     async def _step(self) -> float:
         """Archive what is due; returns the seconds until the next step."""
         archive = await self._opened()
         if archive is None or not await self._lease.hold():
             self._term = None
+            self._failed.clear()  # of another pod from now on
             return CHECK_SECONDS
         from chatfleet_api.archive.postgres import TermLostError, UnavailableError  # noqa: PLC0415  # only with an archive
 
@@ -103,25 +107,33 @@ class ArchiveKeeper:
         return 0.0 if len(found.due) == wanted else POLL_SECONDS
 
     async def _write(self, archive: "PostgresArchive", term: int, found: Queued) -> None:
-        """Write one batch; what PostgreSQL does not take is found by writing each conversation alone."""
-        from chatfleet_api.archive.postgres import RejectedRowsError  # noqa: PLC0415  # only with an archive
+        """Write one batch. One that alone is too much for Redis or PostgreSQL stops no other."""
+        from chatfleet_api.archive.postgres import TooSlowError  # noqa: PLC0415  # only with an archive
 
-        changes = await read_changes(self._redis, found.due)
-        failed: list[Changes] = []
+        changes: Sequence[Changes] = ()
         try:
-            await archive.write(changes, term)
-        except RejectedRowsError:
-            for each in changes:
-                try:
-                    await archive.write([each], term)
-                except RejectedRowsError as error:
-                    logger.error("Conversation %s is not archived: %s", each.marked.conversation, error)  # noqa: TRY400
-                    failed.append(each)
-        done = [each for each in changes if each not in failed]
+            changes = await read_changes(self._redis, found.due)
+            failed = await _rejected(archive, term, changes)
+        except (ChatError, TooSlowError) as error:
+            if len(found.due) > 1:
+                raise  # there are fewer next time
+            detail = error.detail if isinstance(error, ChatError) else None
+            changes, failed = (), {found.due[0]: detail or str(error)}
+        done = [each for each in changes if each.marked not in failed]
         self.messages += sum(len(each.messages) for each in done)
-        await note_archived(self._redis, done, self._config().conversations.ttl_seconds)
-        outcomes = [(each.marked, _outcome(each, failed)) for each in changes]
-        await self._marks.settle(found.at, outcomes)
+        ttl_seconds = self._config().conversations.ttl_seconds
+        await note_archived(self._redis, done, ttl_seconds)
+        await note_unarchived(self._redis, tuple(failed), max(ttl_seconds, UNARCHIVED_SECONDS))
+        outcomes = [(each.marked, "more" if each.more else "done") for each in done]
+        await self._marks.settle(found.at, [*outcomes, *((each, "failed") for each in failed)])
+        self._note(done, failed)
+
+    def _note(self, done: Sequence[Changes], failed: Mapping[Marked, str]) -> None:
+        for each in done:
+            self._failed.pop(each.marked[:2], None)
+        for marked, why in failed.items():
+            self._failed.setdefault(marked[:2], marked.at)
+            logger.error("Conversation %s is not archived: %s", marked.conversation, why)
 
     async def _opened(self) -> "PostgresArchive | None":
         """Return the archive of the current configuration, None when there is none; one for all who call at once."""
@@ -143,7 +155,8 @@ class ArchiveKeeper:
             return None
         with suppress(ChatError):
             found = await self._marks.look(0)
-            self.queued, self.oldest_seconds = found.size, found.age
+            oldest = min(self._failed.values(), default=found.at)
+            self.queued, self.oldest_seconds = found.size, max(found.age, (found.at - oldest) / 1000)
         from chatfleet_api.archive.postgres import UnavailableError  # noqa: PLC0415  # only with an archive
 
         try:
@@ -158,10 +171,20 @@ class ArchiveKeeper:
         return Dependency(state=State.UP, message=behind)
 
 
-def _outcome(changes: Changes, failed: Sequence[Changes]) -> str:
-    if changes in failed:
-        return "failed"
-    return "more" if changes.more else "done"
+async def _rejected(archive: "PostgresArchive", term: int, changes: Sequence[Changes]) -> dict[Marked, str]:
+    """Write changes, and return which PostgreSQL does not take, and why: found by writing each conversation alone."""
+    from chatfleet_api.archive.postgres import RejectedRowsError  # noqa: PLC0415  # only with an archive
+
+    found: dict[Marked, str] = {}
+    try:
+        await archive.write(changes, term)
+    except RejectedRowsError:
+        for each in changes:
+            try:
+                await archive.write([each], term)
+            except RejectedRowsError as error:
+                found[each.marked] = str(error)
+    return found
 
 
 def _waiting(queued: int) -> str:

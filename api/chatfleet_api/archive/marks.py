@@ -30,7 +30,9 @@ SHARE: Final = 9
 SETTLING_SECONDS: Final = 5.0
 """Longer than a command that was sent to Redis, and sent again, can take to arrive."""
 RETRY_FAILED_SECONDS: Final = 60.0
-"""Pause before a conversation is tried again that PostgreSQL does not take."""
+"""Pause before a conversation is tried again that is not taken."""
+UNARCHIVED_SECONDS: Final = 30 * 24 * 3600
+"""Least time that a conversation is kept in Redis while it is not archived yet."""
 
 _NOW: Final = """
 local time = redis.call('TIME')
@@ -96,6 +98,11 @@ class Marked(NamedTuple):
     tenant: str
     conversation: str
     mark: str
+
+    @property
+    def at(self) -> int:
+        """Milliseconds since 1970 of its newest change, before which it was marked."""
+        return int(self.mark.partition(":")[0])
 
     def about(self, flag: str) -> bool:
         """Return whether one of its changes since it was archived is of this kind."""

@@ -37,6 +37,10 @@ class UnavailableError(Exception):
     """PostgreSQL cannot be used now; the message has the cause in its words."""
 
 
+class TooSlowError(UnavailableError):
+    """A statement took longer than it may; nothing is written."""
+
+
 class TermLostError(Exception):
     """Another process archives now."""
 
@@ -51,13 +55,14 @@ class PostgresArchive:
     def __init__(self, read_url: Callable[[], str], deployment: str) -> None:
         self._read_url, self._deployment = read_url, deployment
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+        self._closed = False
 
     async def check(self) -> None:
         """Return when PostgreSQL answers; raises `UnavailableError`, also when it is silent."""
         try:
             await _answered(self._check(), SILENT_SECONDS)
         except TimeoutError as error:
-            await self.aclose()
+            await self._disconnect()
             raise UnavailableError(_silent(SILENT_SECONDS)) from error
 
     async def begin_term(self) -> int:
@@ -81,7 +86,7 @@ class PostgresArchive:
         """Archive changes, all of them or nothing.
 
         Raises:
-            UnavailableError: nothing is known of what became of them; write them again.
+            UnavailableError: nothing is known of what became of them; write them again. `TooSlowError` may be of one.
             RejectedRowsError: nothing is written, because of one of them.
             TermLostError: nothing is written.
         """
@@ -105,7 +110,11 @@ class PostgresArchive:
             raise UnavailableError(_silent(READ_SECONDS)) from error
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, for good: whoever still has this archive opens no others."""
+        self._closed = True
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close(timeout=CLOSE_SECONDS)
@@ -154,10 +163,13 @@ class PostgresArchive:
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
             raise RejectedRowsError(_first_line(error)) from error
         except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as error:
-            await self.aclose()
-            raise UnavailableError(await self._cause(error)) from error
+            await self._disconnect()
+            failure = TooSlowError if isinstance(error, psycopg.errors.QueryCanceled) else UnavailableError
+            raise failure(await self._cause(error)) from error
 
     async def _open(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
+        if self._closed:
+            raise UnavailableError("its connections are closed, because another URL is used or the pod ends")
         kwargs = {**arguments_of(self._read_url()), "autocommit": True}
         self._pool = pool = AsyncConnectionPool(kwargs=kwargs, min_size=1, max_size=MAX_CONNECTIONS, open=False)
         await pool.open()

@@ -1,8 +1,8 @@
 """Deletes conversations of a tenant in Redis by age: many in each step, which frees their memory in the background.
 
 What was changed since it was found stays: each step looks at the time of the last change again, and with an archive at
-`given`, when feedback was last given, which may wait for the archive. The listings of users
-are not touched; a listing skips and removes what is gone.
+`given`, when feedback was last given, which may wait for the archive, and at `unarchived`, which what the archive does
+not take has. The listings of users are not touched; a listing skips and removes what is gone.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,11 @@ _KEPT: Final = 0
 SWEEP: Final = """
 local found = {}
 for i = 1, #KEYS, 2 do
-  local updated, files, given = unpack(redis.call('HMGET', KEYS[i], 'updated', 'attachments', 'given'))
+  local updated, files, given, unarchived =
+    unpack(redis.call('HMGET', KEYS[i], 'updated', 'attachments', 'given', 'unarchived'))
   if not updated then
     found[#found + 1] = 2
-  elseif updated >= ARGV[1] or (given or '') >= ARGV[1] then
+  elseif updated >= ARGV[1] or (given or '') >= ARGV[1] or unarchived then
     found[#found + 1] = 0
   else
     redis.call('UNLINK', KEYS[i], KEYS[i + 1])

@@ -18,20 +18,22 @@ from msgspec.structs import replace
 from typing_extensions import override
 from uuid_utils import uuid7
 
-from chatfleet_api.archive import archived, rows
+from chatfleet_api.archive import archived, rows, statements
 from chatfleet_api.archive import changes as changing
+from chatfleet_api.archive import marks as marking
 from chatfleet_api.archive.changes import Changes
 from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.archive.marks import Marks, Queued, marks_keys, writer_key
-from chatfleet_api.archive.postgres import PostgresArchive, TermLostError, UnavailableError
+from chatfleet_api.archive.postgres import PostgresArchive, RejectedRowsError, TermLostError, UnavailableError
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.live import Live
 from chatfleet_api.redis import lease as leases
 from chatfleet_api.redis.client import RedisClient
+from chatfleet_api.redis.connect import Command
 from chatfleet_api.redis.lease import Lease
 from chatfleet_api.sessions.feedback import Feedback
-from chatfleet_api.sessions.keys import attachment_keys
+from chatfleet_api.sessions.keys import attachment_keys, conversation_keys
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage, removed
 from chatfleet_contract.report import State
 from harness.pods.archived import NOW, TENANTS, TTL, Shop, message
@@ -243,6 +245,9 @@ async def test_another_url_file_replaces_one_archive_by_one_for_all_who_look_at_
     opened = set(await asyncio.gather(keeper.available(), keeper.available()))
     assert opened == {await keeper.available()}
     assert former not in opened
+    for use in (former.check, former.begin_term, partial(former.read, "acme", "SELECT 'a'", {})):
+        with pytest.raises(UnavailableError, match="its connections are closed"):  # who still has it opens no others
+            await use()
 
 
 async def test_a_conversation_outlives_its_time_until_it_is_archived(
@@ -345,14 +350,115 @@ async def test_a_conversation_that_postgresql_rejects_stops_no_other(
     broken, whole = await shop.conversation(user=user), await shop.conversation()
     await shop.say(broken, StoredMessage(ident, "user", "x", NOW))
     await shop.say(whole, message("fine"))
-    async with shop.pod():
+    later = datetime.now(UTC) + timedelta(days=1)
+    async with shop.pod() as keeper:
         await eventually_async(lambda: len(_written(shop)) == 1)
+        await eventually_async(partial(_waits, shop, 1))
+        await eventually_async(lambda: keeper.oldest_seconds > 1)  # it has waited, although it is tried again later
 
-        async def one_waits() -> bool:
-            return (await shop.marks.look(0)).size == 1
+        async def only_whole_is_deleted() -> bool:
+            return await shop.sessions.delete_older("acme", later, limit=10) == 1
 
-        await eventually_async(one_waits)
+        await eventually_async(only_whole_is_deleted)
+        assert await shop.sessions.delete_older("acme", later, limit=10) == 0
     assert [row["content"] for row in shop.rows(MESSAGES)] == ["fine"]
+    assert [each.content for each in await shop.sessions.messages("acme", broken)] == ["x"]
+
+
+async def test_what_was_rejected_is_archived_once_it_is_taken_and_is_deleted_by_age_again(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marking, "RETRY_FAILED_SECONDS", 0.1)
+    write, repaired = PostgresArchive.write, list[bool]()
+
+    async def rejecting(self: PostgresArchive, changes: Sequence[Changes], term: int) -> None:
+        if not repaired:
+            raise RejectedRowsError("value too long")
+        await write(self, changes, term)
+
+    monkeypatch.setattr(PostgresArchive, "write", rejecting)
+    shop, later = Shop(single, postgres.database(), tmp_path), datetime.now(UTC) + timedelta(days=1)
+    await shop.say(conversation := await shop.conversation(), message("hi"))
+    (key, _) = conversation_keys(single, "acme", conversation)
+    async with shop.pod() as keeper:
+        await eventually_async(lambda: keeper.oldest_seconds > 1)
+        await single.call("EXPIRE", key, 60)
+
+        async def is_kept() -> bool:
+            return bool(await single.call("TTL", key) > 100 * TTL)
+
+        await eventually_async(is_kept)  # each attempt does
+        assert await shop.in_redis.delete_older("acme", later, limit=10) == 0
+        repaired.append(True)
+        await shop.archived()
+        await eventually_async(lambda: keeper.oldest_seconds == 0)
+    assert [row["content"] for row in shop.rows(MESSAGES)] == ["hi"]
+    assert await shop.in_redis.delete_older("acme", later, limit=10) == 1
+
+
+async def _waits(shop: Shop, conversations: int) -> bool:
+    return (await shop.marks.look(0)).size == conversations
+
+
+async def test_a_conversation_whose_text_is_large_is_read_in_parts(
+    client: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changing, "MAX_TEXT_BYTES", 2000)
+    shop, sizes, call_all = Shop(client, postgres.database(), tmp_path), list[int](), RedisClient.call_all
+
+    async def noted(self: RedisClient, commands: Sequence[Command]) -> list[Any]:
+        replies = await call_all(self, commands)
+        found = [reply for command, reply in zip(commands, replies, strict=True) if changing.READ in command and reply]
+        sizes.append(sum(len(entry) for reply in found for entry in reply[5]))
+        return replies
+
+    monkeypatch.setattr(RedisClient, "call_all", noted)
+    conversation, texts = await shop.conversation(), [str(number) + "x" * (number * 97 % 1800) for number in range(25)]
+    said = [message(text) for text in texts]
+    await shop.say(conversation, *said)
+    async with shop.pod() as keeper:
+        await shop.archived()
+        assert [row["content"] for row in shop.rows(MESSAGES)] == texts
+        assert keeper.messages == len(texts)
+        await shop.sessions.remove("acme", conversation, removed(said[3].id), now=NOW)  # all of it is read again
+        await shop.archived()
+    assert [row["content"] for row in shop.rows(MESSAGES)] == [*texts[:3], "", *texts[4:]]
+    assert 0 < max(sizes) <= 2000
+
+
+SLEEPS = """
+CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$;
+CREATE TRIGGER pause BEFORE INSERT ON chatfleet.messages FOR EACH ROW WHEN (NEW.content = 'large')
+  EXECUTE FUNCTION pause();
+"""
+
+
+@pytest.mark.parametrize("slow", ["Redis", "PostgreSQL"])
+async def test_a_conversation_that_is_too_much_alone_stops_no_other(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    shop, call_all = Shop(single, postgres.database(), tmp_path), RedisClient.call_all
+    large, other = await shop.conversation(), await shop.conversation()
+    await shop.say(large, message("large"))
+    await shop.say(other, message("hi"))
+
+    async def late(self: RedisClient, commands: Sequence[Command]) -> list[Any]:
+        if any(changing.READ in command and large in str(command[3]) for command in commands):
+            raise ChatError(Code.STORAGE_UNAVAILABLE, detail="TimeoutError")
+        return await call_all(self, commands)
+
+    if slow == "Redis":
+        monkeypatch.setattr(RedisClient, "call_all", late)
+    else:
+        archive = PostgresArchive(lambda: shop.url, "tests/archive")
+        await archive.begin_term()  # makes the tables
+        await archive.aclose()
+        with psycopg.connect(shop.url) as connection:
+            connection.execute(SLEEPS)
+        monkeypatch.setattr(statements, "BEGIN", statements.BEGIN.replace("%(timeout)s", "'300ms'"))
+    async with shop.pod():
+        await eventually_async(partial(_waits, shop, 1))
+    assert [str(row["conversation_id"]) for row in shop.rows(MESSAGES)] == [other]
 
 
 def _written(shop: Shop) -> list[dict[str, Any]]:
