@@ -3,10 +3,10 @@
 A conversation is a hash and a list of messages, to which entries are only appended. The hash has `record`, `version`,
 `updated`, `epoch:<message>` (the fencing token of an answer whose run was taken over), `response:<run>` (where in the
 list the messages of a response begin, and how many they are), `responses` (how many there are), `attachments` (the
-digests of what is in `attachments.py`), and feedback; with an archive `given`, when that was last given, and `unarchived`
-(`archive/changes.py`). Both carry the same hash tag, so that each step below is one atomic script, also on a cluster.
-The listings (`index.py`) are in another slot: the conversation is written first, and what a listing has too much is
-skipped and removed.
+digests of what is in `attachments.py`), and feedback; with an archive `given`, when that was last given, and
+`unarchived` (`archive/changes.py`). Both carry the same hash tag, so that each step below is one atomic script, also on
+a cluster. The listings (`index.py`) are in another slot: the conversation is written first, and what a listing has too
+much is skipped and removed.
 """
 
 from collections.abc import Sequence
