@@ -167,6 +167,21 @@ def test_an_image_is_loaded_once(pair: Pair, probe: str, image: str) -> None:
     assert f"{image} is already loaded" in pair[0].do("load", image)
 
 
+def test_a_further_name_of_a_loaded_image_is_only_a_tag(pair: Pair, probe: str, image: str) -> None:
+    assert probe
+    kubectl, further = pair[0].kubectl(), f"{image}-further"
+    subprocess.run(["buildah", "tag", image, further], check=True)
+    try:
+        assert f"{further} is already loaded as {image}" in pair[0].do("load", further)
+        assert f"{further} is already loaded\n" in pair[0].do("load", further)
+    finally:
+        subprocess.run(["buildah", "rmi", further], check=True, stdout=subprocess.DEVNULL)
+
+    kubectl("run", "further", f"--image={further}", "--image-pull-policy=Never")
+    kubectl("wait", "pod/further", "--for=condition=Ready", "--timeout=60s")
+    kubectl("delete", "pod", "further", "--now")
+
+
 def test_an_unknown_image_is_refused_by_name(pair: Pair) -> None:
     refused = pair[0].run("load", "chatfleet.local/nobody:dev")
 

@@ -1,5 +1,6 @@
 """A real node with Chatfleet installed by Helm; a worker of pytest-xdist has one, and shares it among its files."""
 
+import os
 import subprocess
 import sys
 import urllib.request
@@ -7,15 +8,38 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.kube.node import MANIFESTS, NAMESPACE, UPSTREAM_PORT, Node, install, running_node, upstream_manifest
+from harness.kube.node import (
+    CLUSTER,
+    MANIFESTS,
+    NAMESPACE,
+    UPSTREAM_PORT,
+    Node,
+    install,
+    remove,
+    started_node,
+    upstream_manifest,
+)
 from harness.polling import eventually
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the demo, which makes a cluster out of nothing; its worker's other tests use that cluster."""
+    items.sort(key=lambda item: item.path.name != "test_demo.py")
+
+
 @pytest.fixture(scope="session")
-def node() -> Iterator[Node]:
+def cluster() -> Iterator[str]:
+    """Name of this worker's cluster, which its first user starts; what a killed run left of it is removed."""
+    remove(CLUSTER)
+    yield CLUSTER
+    if not os.environ.get("CHATFLEET_E2E_KEEP"):
+        remove(CLUSTER)
+
+
+@pytest.fixture(scope="session")
+def node(cluster: str) -> Node:
     """Start a real node with our images."""
-    with running_node() as started:
-        yield started
+    return started_node(cluster)
 
 
 @pytest.fixture(scope="session")

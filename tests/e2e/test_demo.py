@@ -2,13 +2,13 @@
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from harness.kube.node import ROOT
+from chatfleet_cluster.layout import folder_of
+from harness.kube.node import ROOT, node_of
 
-CLUSTER = "e2e-demo"
 STEPS = [
     "A cluster",
     "The images",
@@ -22,28 +22,27 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def demo() -> Iterator[Callable[[], str]]:
-    """Return a call that runs the demo in a cluster of its own and gives what it printed."""
+def fresh(cluster: str) -> Iterator[str]:
+    """Name of a cluster that does not exist; what the demos make in it goes in the end, for the tests after this."""
+    assert not folder_of(cluster).exists()
+    yield cluster
+    if folder_of(cluster).exists():
+        made = node_of(cluster)
+        made.kubectl("delete", "chatdeployments", "--all", "-n", "demo", "--timeout=30s")
+        made.kubectl("delete", "namespace", "demo", "--wait=false")
+        made.helm("uninstall", "chatfleet", "--wait")
 
-    def run() -> str:
-        done = subprocess.run([ROOT / "tools/demo", CLUSTER], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
-    yield run
-    subprocess.run([ROOT / ".venv/bin/chatfleet-cluster", "down", "--name", CLUSTER], check=True)
-
-
-def ask_agents() -> str:
-    """Run the demo of agents in the cluster that is up, and return what it printed."""
-    done = subprocess.run([ROOT / "tools/demo-agents", CLUSTER], capture_output=True, text=True, check=False)
+def play(program: str, cluster: str) -> str:
+    """Run one of the demos in a cluster, and return what it printed."""
+    done = subprocess.run([ROOT / "tools" / program, cluster], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.feature(29, 30)
-def test_the_demo_streams_an_answer_can_be_repeated_and_has_agents(demo: Callable[[], str]) -> None:
-    first, again = demo(), demo()
+def test_the_demo_streams_an_answer_can_be_repeated_and_has_agents(fresh: str) -> None:
+    first, again = play("demo", fresh), play("demo", fresh)
 
     for said in (first, again):
         assert re.findall(r"^\[\d/6\] (.+)  \(\d+ s\)$", said, re.MULTILINE) == STEPS
@@ -52,7 +51,7 @@ def test_the_demo_streams_an_answer_can_be_repeated_and_has_agents(demo: Callabl
         assert re.search(r"^hello +True +Serving ", said, re.MULTILINE)
         assert re.search(r"^Done in \d+ s\.", said, re.MULTILINE)
 
-    asked = ask_agents()
+    asked = play("demo-agents", fresh)
     assert "[1/6]" not in asked  # the cluster of the demo is used again
     answering = re.findall(r"^  agent    (\w+): ", asked, re.MULTILINE)
     assert answering == ["billing", "billing", "technical", "orders", "policy"]

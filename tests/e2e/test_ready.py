@@ -42,7 +42,9 @@ def steady(installed: Node) -> Iterator[Node]:
     """Apply a ChatDeployment of its own; it need not be Ready."""
     installed.kubectl.apply(MANIFEST)
     yield installed
-    installed.kubectl("delete", "namespace", SPACE, "--timeout=60s")
+    # Else the namespace's controller waits for half of the time that its pods may take: that of the longest stream.
+    installed.kubectl("delete", RESOURCE, "-n", SPACE, "--timeout=30s")
+    installed.kubectl("delete", "namespace", SPACE, "--wait=false")
 
 
 def answers(node: Node) -> list[str]:

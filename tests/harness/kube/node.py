@@ -61,18 +61,33 @@ def install(node: Node, *values: str) -> None:
 @contextmanager
 def running_node(name: str = CLUSTER) -> Iterator[Node]:
     """Start a cluster of our own with our images in it; CHATFLEET_E2E_KEEP=1 leaves it up for a look."""
-    _run(str(ROOT / "tools/images/build"))
-    _cluster(name, "up")
     try:
-        told = json.loads(_cluster(name, "status", "--output", "json"))
-        _cluster(name, "load", *IMAGES.values())
-        tools = binaries.ensure(("kubectl", "helm"), os.environ, Progress(Console(stderr=True)))
-        kubeconfig = Path(told["kubeconfig"])
-        helm = Helm(tools["helm"], ("--kubeconfig", str(kubeconfig)))
-        yield Node(Kubectl(tools["kubectl"], kubeconfig), helm, told["host_address"])
+        yield started_node(name)
     finally:
         if not os.environ.get("CHATFLEET_E2E_KEEP"):
-            _cluster(name, "down")
+            remove(name)
+
+
+def remove(name: str) -> None:
+    """Remove the cluster of this name, if there is one."""
+    _cluster(name, "down")
+
+
+def started_node(name: str) -> Node:
+    """Start the cluster of this name, unless it is up, and give it our images, unless it has them."""
+    _run(str(ROOT / "tools/images/build"))
+    _cluster(name, "up")
+    _cluster(name, "load", *IMAGES.values())
+    return node_of(name)
+
+
+def node_of(name: str) -> Node:
+    """Return how a cluster that is up is reached."""
+    told = json.loads(_cluster(name, "status", "--output", "json"))
+    tools = binaries.ensure(("kubectl", "helm"), os.environ, Progress(Console(stderr=True)))
+    kubeconfig = Path(told["kubeconfig"])
+    helm = Helm(tools["helm"], ("--kubeconfig", str(kubeconfig)))
+    return Node(Kubectl(tools["kubectl"], kubeconfig), helm, told["host_address"])
 
 
 def load(*images: str) -> None:

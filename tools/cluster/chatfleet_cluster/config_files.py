@@ -70,7 +70,6 @@ def namespaces(layout: Layout, host_process: int) -> str:
     return f"""\
 set -eu
 # What Kubernetes keeps in fixed places on a machine lies in this cluster's folder instead.
-mount --make-rshared /
 mount --bind {layout.var_log} /var/log
 mount --bind {layout.run} /run
 mkdir -p /run/lock /run/var-lib
@@ -81,7 +80,7 @@ for entry in /var/lib/*/; do
   mkdir "/run/var-lib/$name"
   mount --rbind "$entry" "/run/var-lib/$name"
 done
-mount --rbind /run/var-lib /var/lib
+mount --move /run/var-lib /var/lib
 
 # A kubelet sets these for the whole machine. Here it sets copies.
 for setting in {" ".join(KERNEL_SETTINGS)}; do
@@ -89,6 +88,10 @@ for setting in {" ".join(KERNEL_SETTINGS)}; do
   cat /proc/sys/$setting >$copy
   mount --bind $copy /proc/sys/$setting
 done
+
+# A kubelet and its pods share mounts. Only now: from here on, what is mounted below one of the places above would be
+# mounted again below its origin, and every start of a pod reads the list of all mounts several times.
+mount --make-rshared /
 
 ip link set lo up
 ip link add cf0 type veth peer name {layout.interface} netns {host_process}

@@ -28,12 +28,18 @@ class Store:
     def __init__(self, layout: Layout, ctr: Path) -> None:
         self._ctr = (str(ctr), "--address", str(layout.containerd_socket), "--namespace", "k8s.io", "images")
 
-    def has(self, image: str, image_id: str) -> bool:
-        """Whether containerd has this image with this id; raise ClusterError when containerd does not respond."""
-        done = self._run("ls", "--quiet", f'name=={image},labels."{ID_LABEL}"=={image_id}')
+    def names(self, image_id: str) -> list[str]:
+        """The names under which containerd has the image of this id; ClusterError when containerd does not respond."""
+        done = self._run("ls", "--quiet", f'labels."{ID_LABEL}"=={image_id}')
         if done.returncode:
             raise ClusterError(f"containerd does not respond; is the cluster up? {_text(done.stderr)}")
-        return image.encode() in done.stdout.split()
+        return done.stdout.decode().split()
+
+    def tag(self, present: str, name: str) -> None:
+        """Give an image, with its label, a further name, which another image loses."""
+        done = self._run("tag", "--local", "--force", present, name)
+        if done.returncode:
+            raise ClusterError(f"Failed to tag image {present} as {name}: {_text(done.stderr)}")
 
     def load(self, archive: IO[bytes], image_id: str) -> str:
         """Import a docker archive and label its image; return containerd's error, empty on success."""
@@ -49,8 +55,13 @@ def load(store: Store, images: Sequence[str], progress: Progress) -> None:
     """Copy each image from buildah into the cluster, unless it has it; raise ClusterError for an unknown image."""
     known = [(image, qualified(image), buildah_id(image)) for image in images]
     for image, name, image_id in known:
-        if store.has(name, image_id):
+        names = store.names(image_id)
+        if name in names:
             progress.info(f"✓ {name} is already loaded")
+            continue
+        if names:
+            store.tag(names[0], name)
+            progress.info(f"✓ {name} is already loaded as {names[0]}")
             continue
         with progress.step(f"Loading {name}"):
             _pipe(store, push_command(image, name, "/dev/stdout"), image_id)
@@ -59,7 +70,7 @@ def load(store: Store, images: Sequence[str], progress: Progress) -> None:
 def load_pause(store: Store, program: Path) -> None:
     """Import the pause image, unless it is there; it contains only `program`."""
     edition = program.parent.name
-    if store.has(PAUSE_IMAGE, edition):
+    if PAUSE_IMAGE in store.names(edition):
         return
     with tempfile.TemporaryFile() as archive:
         archive.write(pause_archive(program.read_bytes(), platform.machine()))
