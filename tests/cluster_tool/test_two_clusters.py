@@ -157,6 +157,15 @@ def test_a_volume_is_writable_for_a_user_without_rights_and_outlives_the_pod(pai
     assert get(f"{probe}/keep?word=two") == "onetwo"
 
 
+def test_what_is_mounted_for_a_pod_is_in_the_nodes_list_once(pair: Pair, probe: str) -> None:
+    """The kubelet and the runtime read the list several times for each start of a pod."""
+    assert probe
+    rows = pair[0].do("exec", "--", "cat", "/proc/self/mountinfo").splitlines()
+    volumes = [row.split()[4].partition("/kubelet/pods/")[2] for row in rows if "/kubelet/pods/" in row]
+    assert volumes
+    assert sorted(volumes) == sorted(set(volumes))
+
+
 def test_logs_and_ports_of_a_pod_are_reached_through_the_api_server(pair: Pair, probe: str) -> None:
     assert probe
     assert "serving" in pair[0].kubectl()("logs", "--selector=app=probe")
