@@ -30,12 +30,10 @@ def create_app(services: Services, *, routers: Sequence[APIRouter]) -> ASGIApp:
     app = FastAPI(title="Chatfleet", version=services.version, redirect_slashes=False)
     hot = [route for dialect in DIALECTS for route in dialect.hot_routes(services)]
     app.router.routes[:0] = hot
-    for dialect in DIALECTS:
-        for router in dialect.routers(services):
-            app.include_router(router)
     links = [link for dialect in DIALECTS for link in dialect.links]
-    for router in (*routers, root_routes(services.version, links)):
-        app.include_router(router)
+    own = [router for dialect in DIALECTS for router in dialect.routers(services)]
+    for router in (*own, *routers, root_routes(services.version, links)):
+        app.router.routes += router.routes  # include_router would analyse each route again at its first request
     document(app, hot, bodies=[body for dialect in DIALECTS for body in dialect.bodies])
 
     def count(error: ChatError) -> None:
