@@ -1,11 +1,10 @@
 """What holds for every unit test: it reaches no network, and it ends soon."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from pytest_socket import disable_socket, enable_socket
+from pytest_socket import disable_socket
 
 HERE = Path(__file__).parent
 SECONDS = 30
@@ -23,9 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(SECONDS))
 
 
-@pytest.fixture(autouse=True)
-def no_network() -> Iterator[None]:
-    """Refuse sockets; only the event loop's own pair of Unix sockets is allowed."""
+def pytest_runtest_setup() -> None:
+    """Refuse sockets; only the event loop's own pair of Unix sockets is allowed. pytest-socket allows them again."""
     disable_socket(allow_unix_socket=True)
-    yield
-    enable_socket()

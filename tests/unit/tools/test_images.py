@@ -58,9 +58,11 @@ class Images:
         self.tree = folder / "tree"
         self.engine = folder / "engine"
         for name in INPUTS:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
-            copy(ROOT / name, self.tree / name)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, self.tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, self.tree / name)
         script(self.engine / "bin/docker", ENGINE)
         script(self.tree / ".venv/bin/python", "#!/bin/sh\n# pip without settings\n")
 
