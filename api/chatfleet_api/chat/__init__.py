@@ -12,7 +12,7 @@ once            responses with an idempotency key
 approvals       decisions of people about calls that wait: each starts one answer that goes on
 decisions       what such a decision is, and what that answer gets
 response_approvals  the same as items of responses
-turn            THE page of one run: admit, steps, account, settle, publish the end
+turn            THE page of one run: admit, guard, steps, account, settle, publish the end
 producing       what produces the run of a client's request, and whether its headers wait for the response cache
 steps           the steps of a turn: how often its provider is called, and with what
 agent_steps     the steps of agents: who answers, and who goes on after a hand-over

@@ -1,6 +1,7 @@
-"""What is done with each read of the upstream: remembered, published, made known to listeners."""
+"""What is done with each read of the upstream: guarded, remembered, published, made known to listeners."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from chatfleet_api.chat import notices
 from chatfleet_api.chat.reply import Reply
@@ -9,7 +10,15 @@ from chatfleet_api.providers.provider import ItemBatch
 from chatfleet_api.runs.run import Run
 
 
-def emitter(dispatcher: Dispatcher | None, run: Run, reply: Reply) -> Callable[[ItemBatch], None]:
+class BatchGuard(Protocol):
+    """Sees what is read before readers do."""
+
+    def batch(self, pieces: ItemBatch) -> ItemBatch: ...
+
+
+def emitter(
+    guard: BatchGuard | None, dispatcher: Dispatcher | None, run: Run, reply: Reply
+) -> Callable[[ItemBatch], None]:
     """Return what takes each read. It never waits."""
     take, publish = reply.take, run.publish
     listeners = () if dispatcher is None else dispatcher.listeners(EventKind.TOKEN_RECEIVED)
@@ -20,4 +29,4 @@ def emitter(dispatcher: Dispatcher | None, run: Run, reply: Reply) -> Callable[[
             if listeners and dispatcher is not None:
                 notices.received(dispatcher, run.tenant, run.id, events)
 
-    return emit
+    return emit if guard is None else lambda pieces: emit(guard.batch(pieces))

@@ -1,6 +1,7 @@
-"""THE page of one run: admit, steps, account, settle, publish the end.
+"""THE page of one run: admit, guard, steps, account, settle, publish the end.
 
 admit        announces the run; its slot was taken in `RunPool.admit`, its share of the limits in `chat/limits.py`
+guarded      returns the request as the provider may get it: `Guard.request`; `Guard.batch` sees what is read
 steps        calls the provider once: `one_step`; `ToolSteps` call tools, and ask again (`tool_steps.py`)
 accounted    prices what was used, and has the ledger count it in the step that ends the run: `Accounting.settle`
 settle       stores the answer; what was used is charged before: `Limits.settle`
@@ -38,7 +39,7 @@ from chatfleet_api.domain.events import Complete, Event, Failed, Start, Terminal
 from chatfleet_api.domain.quota import Held
 from chatfleet_api.domain.request import ChatRequest
 from chatfleet_api.domain.tasks import Tasks
-from chatfleet_api.providers.provider import Provider
+from chatfleet_api.providers.provider import ItemBatch, Provider
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.store import Append, SessionStore, StoredMessage
 from chatfleet_api.usage.attempts import noting
@@ -56,6 +57,17 @@ SaveOutcome: TypeAlias = Literal["saved", "deleted", "unreachable"]
 logger = logging.getLogger(__name__)
 
 
+class Guard(Protocol):
+    """Redacts or rejects what goes to the provider, and what comes from it; raises `ChatError` to end the run.
+
+    Both have parts in the client's own words: `ChatRequest.sent`, `Extended.extra`.
+    """
+
+    async def request(self, request: ChatRequest) -> ChatRequest: ...
+
+    def batch(self, pieces: ItemBatch) -> ItemBatch: ...
+
+
 class FollowUp(Protocol):
     """What follows an answer."""
 
@@ -70,6 +82,7 @@ class Seams:
 
     accounting: Accounting | None = None
     limits: Limits | None = None
+    guard: Guard | None = None
     follow_ups: Sequence[FollowUp] = ()
     announcer: Announcer | None = None
     dispatcher: Dispatcher | None = None
@@ -168,16 +181,17 @@ def admit(job: RunJob, run: Run) -> None:
 
 
 async def _produce(job: RunJob, run: Run, reply: Reply, share: Share) -> Terminal:
-    """Take the steps, and return how they ended."""
+    """Guard the request, take the steps, and return how they ended."""
     try:
         async with run.stoppable():
             provider = _provider(job)
-            emit = emitter(job.seams.dispatcher, run, reply)
+            request = await guarded(job)
+            emit = emitter(job.seams.guard, job.seams.dispatcher, run, reply)
             publish = notices.stepping(job.seams.dispatcher, run.tenant, job.start, reply.noting(run.publish))
             waits = isinstance(job.sink, MessageSink)
             owner = partial(item_owner, job.start.conversation, job.start.message or "") if waits else None
             answer = Answer(emit, publish, partial(stored, run), share.extend, job.before, owner)
-            await job.seams.steps(provider, job.request, answer)
+            await job.seams.steps(provider, request, answer)
         return _finished(job, reply)
     except ChatError as error:
         if error.detail:
@@ -192,6 +206,12 @@ def _provider(job: RunJob) -> Provider:
     if job.provider is None:
         raise doubtful_calls(job.before) or ChatError(Code.INTERRUPTED)
     return job.provider
+
+
+async def guarded(job: RunJob) -> ChatRequest:
+    """Return the request as the provider may get it."""
+    guard = job.seams.guard
+    return job.request if guard is None else await guard.request(job.request)
 
 
 def _finished(job: RunJob, reply: Reply) -> Terminal:

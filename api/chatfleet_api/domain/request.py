@@ -209,7 +209,7 @@ class ChatRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     sent: Sent | None = None
     """The request as its client sent it, in a dialect that upstreams speak too.
 
-    It repeats what the other fields have: who changes a message, as documents do, has to change it here as well.
+    It repeats what the other fields have: who changes a message, such as a guard, has to change it here as well.
     """
 
 

@@ -23,7 +23,7 @@ from chatfleet_api.chat.turn import (
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Complete, Event, Failed, Reasoning, Start, Token, ToolCall
 from chatfleet_api.domain.request import ChatRequest, Function, MessageToolCall
-from chatfleet_api.providers.provider import Provider, StreamItem
+from chatfleet_api.providers.provider import ItemBatch, Provider, StreamItem
 from chatfleet_api.runs.run import Run
 from chatfleet_api.sessions.memory import MemorySessionStore
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage
@@ -36,6 +36,7 @@ from harness.pods.runs import (
     conversations,
     loop_clock,
     make_pool,
+    memory_sessions,
     start,
     text,
 )
@@ -269,9 +270,27 @@ async def test_the_end_and_the_message_say_who_answered() -> None:
     assert (kept.model, kept.provider, kept.upstream_model) == ("m", "spare", "claude-x")
 
 
+class Redaction:
+    """A guard against one word."""
+
+    async def request(self, request: ChatRequest) -> ChatRequest:
+        return replace(request, model="guarded")
+
+    def batch(self, pieces: ItemBatch) -> ItemBatch:
+        return [Token("***") if isinstance(piece, Token) and piece.text == "secret" else piece for piece in pieces]
+
+
 async def two_steps(provider: Provider, request: ChatRequest, answer: Answer) -> None:
     await single_step(provider, request, answer.emit)
     await single_step(provider, request, answer.emit)
+
+
+async def test_a_guard_changes_the_request_and_what_readers_get_and_the_store_has() -> None:
+    script, store = FakeProvider(text("my", "secret"), [STOP]), memory_sessions()
+    seen = await events(await begin(script, store, Seams(guard=Redaction())))
+    assert [request.model for request in script.asked] == ["guarded"]
+    assert [event.text for event in seen if isinstance(event, Token)] == ["my", "***"]
+    assert (await kept(store)).content == "my***"
 
 
 async def test_a_run_may_take_several_steps_and_ends_once() -> None:
