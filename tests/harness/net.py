@@ -1,10 +1,15 @@
 """Loopback: small servers for the harness, ports, and the ways to end a connection."""
 
 import asyncio
+import fcntl
+import functools
+import os
 import socket
 import struct
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from secrets import choice
 from typing import Final
 
@@ -26,12 +31,28 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, at any address, and that was not returned before."""
+    """Return a port that nobody listens on, at any address, and that no process of this harness was given and runs."""
     while True:
         port = choice(_PORTS)
-        if port not in _given and _is_free(port):
+        if port not in _given and _lock(port) and _is_free(port):
             _given.add(port)
             return port
+
+
+def _lock(port: int) -> bool:
+    """Lock a port's byte of a file, until this process ends, against workers of this and of other runs of tests."""
+    try:
+        fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+@functools.cache
+def _locks() -> int:
+    """Open the file; closing it once would end all locks of this process (fcntl(2)), so nobody else opens it."""
+    path = Path(tempfile.gettempdir(), f"chatfleet-ports-{os.geteuid()}")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _is_free(port: int) -> bool:

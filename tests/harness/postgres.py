@@ -100,7 +100,7 @@ class PostgresServer:
         ]
         command = (*_unprivileged(), str(programs() / "postgres"), "-D", str(self._data), *settings)
         with started("postgres", command, folder=self._folder) as self._running:
-            await_ready(self._running, lambda: answers(self.url))
+            await_ready(self._running, lambda: answers(self.url), port=self.port)
             yield self._running
 
     def start(self) -> None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from typing_extensions import override
 
@@ -19,6 +19,9 @@ END_SECONDS = 600.0
 """Longest that anything waits for the end of a process."""
 LOG_TAIL = 2_000
 """Characters of a log that an error quotes."""
+
+_LISTENS: Final = "0A"
+"""State of a socket in the kernel's tables."""
 
 
 class StartError(RuntimeError):
@@ -118,6 +121,10 @@ class Program(Target):
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
+    def listens(self, port: int | None) -> bool:
+        """Return whether the process itself listens on a port; without one, there is nothing that it lacks."""
+        return port is None or _listens(self.pid, port)
+
     @override
     def _send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -167,20 +174,36 @@ async def awaited(process: AbstractContextManager[Program]) -> AsyncIterator[Pro
             await program.ended()
 
 
-def await_ready(program: Program, is_ready: Callable[[], object], *, seconds: float = START_SECONDS) -> None:
-    """Wait until a program is ready; raises `StartError` when it ends before, or takes too long."""
+def await_ready(
+    program: Program, is_ready: Callable[[], object], *, port: int | None = None, seconds: float = START_SECONDS
+) -> None:
+    """Wait until a program is ready, and itself listens on `port`: another's server there would look ready, too.
+
+    Raises:
+        StartError: it has ended before, or takes too long.
+    """
     with suppress(TimeoutError):
-        eventually(lambda: program.has_ended() or is_ready(), seconds=seconds, every=LOOK_SECONDS / 2)
+        eventually(
+            lambda: program.has_ended() or (is_ready() and program.listens(port)),
+            seconds=seconds,
+            every=LOOK_SECONDS / 2,
+        )
         if not program.has_ended():
             return
     raise _not_ready(program, seconds)
 
 
-async def ready(program: Program, is_ready: Callable[[], Awaitable[bool]], *, seconds: float = START_SECONDS) -> None:
+async def ready(
+    program: Program,
+    is_ready: Callable[[], Awaitable[bool]],
+    *,
+    port: int | None = None,
+    seconds: float = START_SECONDS,
+) -> None:
     """Do as `await_ready` does, in an event loop."""
 
     async def settled() -> bool:
-        return program.has_ended() or await is_ready()
+        return program.has_ended() or (await is_ready() and program.listens(port))
 
     with suppress(TimeoutError):
         await eventually_async(settled, seconds=seconds)
@@ -191,3 +214,25 @@ async def ready(program: Program, is_ready: Callable[[], Awaitable[bool]], *, se
 
 def _not_ready(program: Program, seconds: float) -> StartError:
     return StartError(f"{program.name} was not ready within {seconds:g} s; its log ends: {program.last_words()}")
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Return whether a process of this machine has the socket on which a port's connections come in (proc(5))."""
+    own = {link for link in map(_target, Path(f"/proc/{pid}/fd").glob("*")) if link.startswith("socket:")}
+    return any(f"socket:[{inode}]" in own for inode in _inodes_of(port))
+
+
+def _target(descriptor: Path) -> str:
+    with suppress(FileNotFoundError):  # closed meanwhile
+        return str(descriptor.readlink())
+    return ""
+
+
+def _inodes_of(port: int) -> Iterator[str]:
+    """Yield the inodes of the sockets that listen on a port."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(FileNotFoundError), Path(table).open() as lines:  # a machine may have no IPv6
+            for line in lines:
+                _, local, _, state, *_, inode = line.split()[:10]
+                if state == _LISTENS and local.endswith(f":{port:04X}"):
+                    yield inode

@@ -143,7 +143,7 @@ class Pod:
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a metric over all label sets that have these labels, as it is exported now."""
-        async with aiohttp.request("GET", f"{self.health_url}/metrics") as response:
+        async with aiohttp.request("GET", f"{self.health_url}/metrics", params={"name[]": name}) as response:
             families = text_string_to_metric_families(await response.text())
         samples = (sample for family in families for sample in family.samples if sample.name == name)
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
@@ -296,5 +296,5 @@ async def _pod(folder: Path, config: Path, server: Server) -> AsyncIterator[Pod]
     }
     async with awaited(forked(name, *server, folder=folder, environment=environment, server=PODS)) as program:
         pod = Pod(program, f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{health_port}")
-        await ready(program, pod.is_ready)
+        await ready(program, pod.is_ready, port=health_port)
         yield pod

@@ -25,6 +25,8 @@ Variant: TypeAlias = Literal["protected", "control"]
 VARIANTS: Final[tuple[Variant, ...]] = ("protected", "control")
 AGAIN: Final = 0.1
 """Seconds before what was refused is asked for again."""
+LOOK: Final = 0.1
+"""Seconds between two looks at what costs others more than the look of a process."""
 Figure: TypeAlias = int | float | str
 
 
@@ -122,7 +124,7 @@ class Trial:
             calls = await self.upstream.ledger(question.script for question in questions)
             return all(any(call.tokens for call in of_one) for of_one in calls.values())
 
-        await eventually_async(streaming, seconds=PATIENCE)
+        await eventually_async(streaming, seconds=PATIENCE, every=LOOK)
 
     async def judge_all(self, questions: Sequence[Question], streams: Sequence[ReceivedStream]) -> list[Judgement]:
         """Return what each received was worth, by the upstream's ledger as it now is."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from harness.faults.toxics import BLACKHOLE, HEALTHY, LOSING, REFUSING, Faults, Toxics, corrupted, pieces
-from harness.net import LOOPBACK, reset
+from harness.net import LOOPBACK, free_port, reset
 
 WINDOW: Final = 65_536
 """Bytes of one direction that may be under way; beyond that the sender has to wait."""
@@ -27,10 +27,10 @@ class Proxy:
     """Passes connections to another port of this machine, by way of its faults. Use it by `async with`."""
 
     def __init__(self, to: int, *, port: int = 0, host: str = LOOPBACK) -> None:
-        """Pass on to port `to`; listen at the address `host` on `port`, or on any that is free."""
+        """Pass on to port `to`; listen at the address `host` on `port`, or on one that nobody else gets."""
         self.to = to
         self.host = host
-        self.port = port
+        self.port = port or free_port()
         self.faults = HEALTHY
         self.links: set[Link] = set()
         """The connections that are open."""

@@ -123,7 +123,7 @@ def metrics_apiserver(
     try:
         with _process(log, environment, off_by) as program:
             running = MetricsAPIServerProcess(program, port, api_port)
-            await_ready(program, lambda: running.get("/ready")[0] == 200, seconds=30)
+            await_ready(program, lambda: running.get("/ready")[0] == 200, port=port, seconds=30)
             with quoting(log, "metrics API server"):
                 yield running
     finally:

@@ -158,7 +158,7 @@ def operator(kubeconfig: Path, log: Path, settings: Mapping[str, str]) -> Iterat
     environment = {"KUBECONFIG": str(kubeconfig), **{PREFIX + name: value for name, value in given.items()}}
     with forked(log.stem, "chatfleet_operator.__main__", folder=log.parent, environment=environment) as program:
         running = OperatorProcess(program, port)
-        await_ready(program, lambda: running.get("/ready")[0] == 200)
+        await_ready(program, lambda: running.get("/ready")[0] == 200, port=port)
         with quoting(log, "operator"):
             yield running
             if program.running:

@@ -74,7 +74,7 @@ def activator_process(folder: Path, **changes: float) -> Iterator[ActivatorProce
     environment = {names.ENV_ACTIVATOR: config.render()}
     with forked("activator", "chatfleet_api.activator.__main__", folder=folder, environment=environment) as program:
         running = ActivatorProcess(program, config, folder)
-        await_ready(program, lambda: _has_started(running))
+        await_ready(program, lambda: _has_started(running), port=health)
         yield running
 
 

@@ -146,7 +146,7 @@ def _environment(
 
 def _answering(program: Program, ports: tuple[int, int], environment: Mapping[str, str]) -> ApiProcess:
     api = ApiProcess(program, *ports, environment.get("CHATFLEET_HOST", LOOPBACK))
-    await_ready(program, api.has_started, seconds=START_SECONDS)
+    await_ready(program, api.has_started, port=api.health_port, seconds=START_SECONDS)
     return api
 
 

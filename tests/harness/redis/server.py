@@ -43,7 +43,7 @@ def redis_server(folder: Path, *lines: str, arguments: Sequence[str] = ()) -> It
     """
     port = free_port()
     with redis_process(folder, port, *IN_MEMORY, _AT_ONCE, *lines, arguments=arguments) as program:
-        await_ready(program, lambda: _answers(port))
+        await_ready(program, lambda: _answers(port), port=port)
         yield f"redis://{LOOPBACK}:{port}/0"
 
 

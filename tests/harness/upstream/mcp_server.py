@@ -44,7 +44,7 @@ def mcp_server(folder: Path, *, port: int | None = None) -> Iterator[McpServerPr
     port, file = port or free_port(), folder / "ledger.jsonl"
     command = (sys.executable, "-m", "harness.upstream.mcp_server", str(port), str(file))
     with started("mcp", command, folder=folder) as program:
-        await_ready(program, lambda: is_open(port))
+        await_ready(program, lambda: is_open(port), port=port)
         yield McpServerProcess(program, port, file)
 
 

@@ -44,7 +44,7 @@ class Upstream:
 def scripted_upstream(folder: Path) -> Iterator[Upstream]:
     """Run an upstream, with its log in `folder`, until the block ends."""
     with _launched(folder) as upstream:
-        await_ready(upstream.program, lambda: is_open(upstream.port))
+        await_ready(upstream.program, lambda: is_open(upstream.port), port=upstream.port)
         yield upstream
 
 
@@ -53,7 +53,7 @@ async def open_upstream(folder: Path) -> AsyncIterator[Upstream]:
     """Do as `scripted_upstream` does, and let the event loop run while the process starts."""
     with _launched(folder) as upstream:
         async with awaited(nullcontext(upstream.program)):
-            await ready(upstream.program, upstream.is_ready)
+            await ready(upstream.program, upstream.is_ready, port=upstream.port)
             yield upstream
 
 

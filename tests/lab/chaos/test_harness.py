@@ -20,7 +20,7 @@ from harness.clients.client import Client, Question, open_client
 from harness.faults.proxy import Proxy
 from harness.faults.proxy_server import control_app
 from harness.faults.toxics import BLACKHOLE, HEALTHY, REFUSING, Faults, Toxics
-from harness.net import LOOPBACK, serving
+from harness.net import LOOPBACK, free_port, serving
 from harness.polling import eventually_async
 from harness.process import StartError, ready, started
 from harness.upstream.ledger import Ledger
@@ -186,7 +186,7 @@ async def test_a_refusing_proxy_lets_nobody_in_until_it_is_healthy(proxy: Proxy)
 
 async def test_where_nobody_listens_a_proxy_resets(echo: int) -> None:
     async with Proxy(echo) as nowhere:
-        nowhere.to = nowhere.port + 1
+        nowhere.to = free_port()
         reader, writer = await asyncio.open_connection(LOOPBACK, nowhere.port)
         with pytest.raises(ConnectionResetError):
             await reader.read()

@@ -13,10 +13,10 @@ import aiohttp
 import msgspec
 
 from chatfleet_lab.chaos.fleet import Fleet, Pod, Settings
-from chatfleet_lab.chaos.scenario import AGAIN, Findings, Scenario, Trial
+from chatfleet_lab.chaos.scenario import AGAIN, LOOK, Findings, Scenario, Trial
 from harness.clients.events import EventParser
 from harness.polling import eventually_async
-from harness.redis.proxied import open_single
+from harness.redis.proxied import Redis, open_direct
 from harness.upstream.mcp_server import McpServerProcess, mcp_server
 
 KILLS = {"short": 3, "long": 1_000}
@@ -44,7 +44,7 @@ async def play(trial: Trial) -> Findings:
     """Request answers that call a tool, at any pod, and kill pods meanwhile."""
     found = Findings({"answers": 0, "pods killed": 0, "calls made twice": 0, "calls lost silently": 0})
     with mcp_server(trial.folder) as server:
-        async with open_single(trial.folder / "redis") as redis, aiohttp.ClientSession() as session:
+        async with open_direct(trial.folder / "redis") as redis, aiohttp.ClientSession() as session:
             settings = Settings(
                 redis_url=redis.url,
                 scripted=(MODEL,),
@@ -57,6 +57,7 @@ async def play(trial: Trial) -> Findings:
                 await _kill_pods(asking, server)
                 asking.is_over = True
                 await asyncio.gather(*workers)
+                await _all_have_ended(redis)
         _judge(found, asking.ended, Counter(str(call["key"]) for call in server.ledger()))
     return found
 
@@ -93,12 +94,21 @@ async def _pod_to_kill(asking: "_Asking", server: McpServerProcess) -> Pod:
         waits.update(url for key, url in asking.creating.items() if key in called)
         return any(pod.url in waits for pod in fleet.pods)
 
-    await eventually_async(some_wait, seconds=ENDED)
+    await eventually_async(some_wait, seconds=ENDED, every=LOOK)
     pod = max(fleet.pods, key=lambda pod: waits[pod.url])
     asking.found.figures["calls under way at kills"] = (
         int(asking.found.figures.get("calls under way at kills", 0)) + waits[pod.url]
     )
     return pod
+
+
+async def _all_have_ended(redis: Redis) -> None:
+    """Wait until no pod has an answer: one that was cut before its id came may be taken over, and call its tool."""
+
+    async def none_is_owned() -> bool:
+        return not await redis.servers[0].command("KEYS", "*:owned:*")
+
+    await eventually_async(none_is_owned, seconds=ENDED, every=AGAIN)
 
 
 @dataclass
@@ -110,7 +120,7 @@ class _Asking:
     fleet: Fleet
     session: aiohttp.ClientSession
     ended: dict[tuple[str, str], Response | None] = field(default_factory=dict)
-    """By tool and key; None: its request broke off before the answer began."""
+    """By tool and key; None: its request broke off before the id of the answer came."""
     creating: dict[str, str] = field(default_factory=dict)
     """Keys of answers that call `create` and have no text yet, and where their pod is."""
     is_over: bool = False

@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from chatfleet_lab.chaos.fleet import Fleet, Settings
-from chatfleet_lab.chaos.scenario import AGAIN, Findings, Scenario, Trial
+from chatfleet_lab.chaos.scenario import AGAIN, LOOK, Findings, Scenario, Trial
 from harness.clients.client import NoStreamError
 from harness.polling import eventually_async
 from harness.postgres import PostgresServer, fetch_all, postgres_server
-from harness.redis.proxied import Redis, open_single
+from harness.redis.proxied import Redis, open_direct
 
 TOGETHER: Final = 20
 """Messages that are added in one request."""
@@ -62,7 +62,7 @@ async def play(trial: Trial) -> Findings:
     load, found, written = LOADS[trial.size], Findings(), Written()
     server = trial.server_without("marks")
     with postgres_server() as database:
-        async with open_single(trial.folder / "redis") as redis:
+        async with open_direct(trial.folder / "redis") as redis:
             settings = Settings(redis_url=redis.url, archive_url=database.url, server=server)
             async with trial.fleet(settings, pods=2) as fleet:
                 async with asyncio.TaskGroup() as group:
@@ -97,7 +97,7 @@ async def _write(trial: Trial, fleet: Fleet, written: Written, load: Load) -> No
 async def _hurt(trial: Trial, fleet: Fleet, database: PostgresServer, rounds: int) -> None:
     """Kill PostgreSQL while a pod archives, then a pod, and bring both back."""
     for _ in range(rounds):
-        await eventually_async(partial(_has_more, database, _count(database)), seconds=SECONDS)
+        await eventually_async(partial(_has_more, database, _count(database)), seconds=SECONDS, every=LOOK)
         database.crash()
         await asyncio.sleep(DOWN)
         trial.random.choice(fleet.running).program.kill()
@@ -109,7 +109,7 @@ async def _queue_is_empty(redis: Redis) -> None:
     async def empty() -> bool:
         return not await redis.servers[0].command("KEYS", "*:archive:queue")
 
-    await eventually_async(empty, seconds=SECONDS)
+    await eventually_async(empty, seconds=SECONDS, every=LOOK)
 
 
 def _has_more(database: PostgresServer, before: int) -> bool:

@@ -10,7 +10,7 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import ClientAPI, Question
 from harness.clients.received import ReceivedStream
-from harness.redis.proxied import Server, open_single
+from harness.redis.proxied import Server, open_direct
 from harness.upstream.script import Script
 
 STREAMS = {"short": 150, "long": 2_000}
@@ -48,7 +48,7 @@ class Sample(NamedTuple):
 async def play(trial: Trial) -> Findings:
     """Hold many streams open, and look what Redis does meanwhile."""
     async with (
-        open_single(trial.folder / "redis") as redis,
+        open_direct(trial.folder / "redis") as redis,
         trial.fleet(Settings(redis_url=redis.url, server=trial.server)) as fleet,
     ):
         questions = _questions(trial)

@@ -10,7 +10,7 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import listed
 from harness.clients.client import Question
 from harness.polling import eventually_async
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 from harness.upstream.ledger import Call
 from harness.upstream.script import Script
 
@@ -26,7 +26,7 @@ STOPPED = {"short": 2.0, "long": 1.0}
 async def play(trial: Trial) -> Findings:
     """Ask one pod, cancel at another, and look when the upstream notices."""
     turn = asyncio.Semaphore(AT_ONCE)
-    async with open_single(trial.folder / "redis") as redis:
+    async with open_direct(trial.folder / "redis") as redis:
         settings = Settings(redis_url=redis.url if trial.protected else None)
         async with trial.fleet(settings, pods=2) as fleet:
             urls = [pod.url for pod in fleet.pods]

@@ -16,7 +16,7 @@ import msgspec
 from chatfleet_lab.chaos.fleet import Fleet, Pod, Settings
 from chatfleet_lab.chaos.scenario import AGAIN, Findings, Scenario, Trial
 from harness.clients.events import EventParser
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 
 CHAINS = {"short": 4, "long": 20}
 ROUNDS = {"short": 3, "long": 167}
@@ -41,7 +41,7 @@ class LostError(Exception):
 async def play(trial: Trial) -> Findings:
     """Take the turns of some chains at the same time, each at any pod, and kill pods meanwhile."""
     found = Findings({"turns": 0, "turns without their context": 0, "pods killed": 0})
-    async with open_single(trial.folder / "redis") as redis, aiohttp.ClientSession() as session:
+    async with open_direct(trial.folder / "redis") as redis, aiohttp.ClientSession() as session:
         settings = Settings(redis_url=redis.url if trial.protected else None, scripted=(ECHO, TOOLS))
         async with trial.fleet(settings, pods=2) as fleet:
             one_dies = asyncio.Lock()

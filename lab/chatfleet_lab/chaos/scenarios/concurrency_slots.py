@@ -14,7 +14,7 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict, listed
 from harness.clients.client import Question
 from harness.polling import eventually_async
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 from harness.upstream.script import Script
 
 SLOTS: Final = 12
@@ -28,13 +28,15 @@ FIRST: Final = 1.0
 """Seconds before a first token: all are asked for before one has ended."""
 BACK_WITHIN: Final = 25.0
 """Seconds after a death: a lease is 15 s, and pods and machines are late."""
+APART: Final = 1.0
+"""Seconds between two looks, of which each is twice as many requests as there are slots."""
 
 
 async def play(trial: Trial) -> Findings:
     """Take all slots, leave, take them again, and kill the pod that has them; then look how many there are."""
     found = Findings()
     limits = Limits(per_tenant=Limit(concurrent_streams=SLOTS))
-    async with open_single(trial.folder / "redis") as redis:
+    async with open_direct(trial.folder / "redis") as redis:
         settings = Settings(redis_url=redis.url, limits=limits, server=trial.server_without("leases"))
         async with trial.fleet(settings, pods=2) as fleet:
             for _ in range(KILLS[trial.size]):
@@ -62,7 +64,7 @@ async def _round(trial: Trial, found: Findings, fleet: Fleet) -> None:
         return back == SLOTS
 
     with suppress(TimeoutError):
-        await eventually_async(all_are_back, seconds=BACK_WITHIN)
+        await eventually_async(all_are_back, seconds=BACK_WITHIN, every=APART)
     found.figures |= {"slots": SLOTS, "leaked": SLOTS - back, "back within s": round(monotonic() - died, 1)}
     found.require(back == SLOTS, f"{SLOTS - back} slots are leaked by a pod that was killed.")
     await fleet.add()

@@ -13,7 +13,7 @@ import aiohttp
 
 from chatfleet_contract.metrics import TOKENS_TOTAL
 from chatfleet_lab.chaos.fleet import MODELS, Fleet, Settings
-from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
+from chatfleet_lab.chaos.scenario import LOOK, Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict, listed, outcome
 from harness.clients.client import Message, Question, Tokens
 from harness.faults.proxy import Proxy
@@ -140,7 +140,7 @@ class _Messages:
             return counted == told
 
         with suppress(TimeoutError):
-            await eventually_async(equal, seconds=COUNTED)
+            await eventually_async(equal, seconds=COUNTED, every=LOOK)
         self.found.figures |= {"tokens reported": told.output_tokens, "tokens counted": counted.output_tokens}
         self.found.require(
             counted == told, f"The upstream reported {_shown(told)}, and the pods counted {_shown(counted)}."

@@ -14,7 +14,7 @@ from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict, listed
 from harness.clients.client import Question
 from harness.clients.received import ReceivedStream
-from harness.redis.proxied import Redis, open_single
+from harness.redis.proxied import Redis, open_direct
 from harness.upstream.script import Script
 from harness.upstream.wires import INPUT_TOKENS
 
@@ -79,7 +79,7 @@ async def play(trial: Trial) -> Findings:
         budgets=Budgets(per_tenant=Budget(tokens_per_day=BUDGET)),
         reserve_tokens=TOKENS if trial.protected else NO_RESERVATION,
     )
-    async with open_single(trial.folder / "redis") as redis:
+    async with open_direct(trial.folder / "redis") as redis:
         settings = Settings(redis_url=redis.url, limits=limits, tenants=names)
         async with trial.fleet(settings, pods=0) as fleet:
             for _ in range(load.pods):

@@ -84,7 +84,7 @@ async def _llmock(folder: Path) -> AsyncIterator[str]:
             except aiohttp.ClientError:
                 return False
 
-        await ready(program, answers)
+        await ready(program, answers, port=port)
         yield f"http://{LOOPBACK}:{port}"
 
 

@@ -11,12 +11,12 @@ from chatfleet_contract.spec import Limits, Streaming
 from chatfleet_contract.spec.limits import Burst, Limit
 from chatfleet_lab.chaos.fleet import UNLIMITED, Fleet, Settings, key_of
 from chatfleet_lab.chaos.measure import milliseconds
-from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
+from chatfleet_lab.chaos.scenario import LOOK, Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict, listed
 from harness.clients.client import Question
 from harness.clients.received import ReceivedStream
 from harness.polling import eventually_async
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 from harness.upstream.script import Script
 
 NOISY, QUIET = "noisy", "quiet"
@@ -51,7 +51,7 @@ class Round(NamedTuple):
 async def play(trial: Trial) -> Findings:
     """Measure the quiet tenant in turn alone and beside the flood: so what else the machine does is in both."""
     cap = Limit(requests_per_minute=60 * CAP, burst=Burst(requests=BURST))
-    async with open_single(trial.folder / "redis") as redis:
+    async with open_direct(trial.folder / "redis") as redis:
         settings = Settings(
             redis_url=redis.url,
             streaming=Streaming(max_streams_per_pod=CAPACITY),
@@ -78,7 +78,7 @@ async def _all_ended(fleet: Fleet) -> None:
     async def ended() -> bool:
         return not any([await pod.metric("chatfleet_active_streams") for pod in fleet.pods])
 
-    await eventually_async(ended)
+    await eventually_async(ended, every=LOOK)
 
 
 async def _asked(trial: Trial, fleet: Fleet, seconds: float) -> list[Judgement]:

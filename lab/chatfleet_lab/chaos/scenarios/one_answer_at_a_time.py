@@ -11,7 +11,7 @@ from chatfleet_lab.chaos.fleet import Settings
 from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict, listed, outcome
 from harness.clients.client import Question
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 from harness.upstream.ledger import Call
 from harness.upstream.script import Script
 
@@ -35,7 +35,7 @@ async def play(trial: Trial) -> Findings:
     """Send some messages into each conversation, to two pods in turn, while the first is answered."""
     found = Findings()
     turn = asyncio.Semaphore(AT_ONCE)
-    async with open_single(trial.folder / "redis") as redis:
+    async with open_direct(trial.folder / "redis") as redis:
         settings = Settings(redis_url=redis.url, server=trial.server_without("turns"))
         async with trial.fleet(settings, pods=2) as fleet:
 

@@ -12,7 +12,7 @@ from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import Question
 from harness.clients.follower import follow
 from harness.polling import eventually_async
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 from harness.upstream.script import Script
 
 STREAMS = {"short": 12, "long": 60}
@@ -30,7 +30,7 @@ LEFT_WITHIN = {"short": 4.0, "long": 2.0}
 async def play(trial: Trial) -> Findings:
     """Stop one of two pods in the midst of its answers, and wake it."""
     found = Findings()
-    async with open_single(trial.folder / "redis") as redis:
+    async with open_direct(trial.folder / "redis") as redis:
         settings = Settings(redis_url=redis.url, server=trial.server_without("fencing"))
         for _ in range(ROUNDS[trial.size]):
             async with trial.fleet(settings, pods=2) as fleet:

@@ -8,7 +8,7 @@ from chatfleet_lab.chaos.fleet import Pod, Settings
 from chatfleet_lab.chaos.scenario import Findings, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import STREAMED, Question
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 from harness.upstream.script import Script
 
 STREAMS = {"short": 20, "long": 75}
@@ -24,7 +24,7 @@ async def play(trial: Trial) -> Findings:
     """Kill one of two pods in the midst of its streams, again and again."""
     found = Findings()
     for number in range(ROUNDS[trial.size]):
-        async with open_single(trial.folder / f"redis-{number}") as redis:
+        async with open_direct(trial.folder / f"redis-{number}") as redis:
             await _round(trial, found, Settings(redis_url=redis.url, server=trial.server))
     return found
 

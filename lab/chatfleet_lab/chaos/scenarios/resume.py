@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from chatfleet_api.chat.takeover import MAX_TAKEOVERS
 from chatfleet_lab.chaos.fleet import CONTINUED, Fleet, Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
-from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
+from chatfleet_lab.chaos.scenario import LOOK, Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict, outcome
 from harness.clients.client import RESUMABLE, Question
 from harness.clients.follower import FollowedStream, follow
 from harness.polling import eventually_async
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 from harness.upstream.script import Script
 
 PODS = 3
@@ -38,7 +38,7 @@ MODELS = ("openai", *CONTINUED)
 
 async def play(trial: Trial) -> Findings:
     """Read, leave and come back, while pods are killed and replaced."""
-    async with open_single(trial.folder / "redis") as redis:
+    async with open_direct(trial.folder / "redis") as redis:
         settings = Settings(redis_url=redis.url if trial.protected else None)
         async with trial.fleet(settings, pods=PODS) as fleet:
             readers = asyncio.gather(*(_read(trial, fleet) for _ in range(READERS[trial.size])))
@@ -130,7 +130,7 @@ async def _all_settled(trial: Trial, fleet: Fleet, questions: Sequence[Question]
         )
 
     try:
-        await eventually_async(settled, seconds=SETTLED)
+        await eventually_async(settled, seconds=SETTLED, every=LOOK)
     except TimeoutError:
         found.require(holds=False, otherwise=f"After {SETTLED:g} s answers were pending, or there twice.")
 

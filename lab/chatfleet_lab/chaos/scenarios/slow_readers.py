@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from chatfleet_lab.chaos.fleet import Settings
 from chatfleet_lab.chaos.measure import milliseconds, percentile
-from chatfleet_lab.chaos.scenario import Findings, Judgement, Scenario, Trial
+from chatfleet_lab.chaos.scenario import LOOK, Findings, Judgement, Scenario, Trial
 from chatfleet_lab.chaos.verdict import Verdict
 from harness.clients.client import Question, open_client
 from harness.polling import eventually_async
@@ -51,7 +51,7 @@ async def _come(trial: Trial, scripts: list[Script]) -> None:
         return all(call.ending != "open" for of_one in calls.values() for call in of_one)
 
     with suppress(TimeoutError):
-        await eventually_async(came, seconds=UNHELD)
+        await eventually_async(came, seconds=UNHELD, every=LOOK)
 
 
 def findings(judged: Iterable[Judgement], unread: Iterable[Call]) -> Findings:

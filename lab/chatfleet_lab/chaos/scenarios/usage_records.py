@@ -19,10 +19,10 @@ from chatfleet_contract.metrics import COST_USD_TOTAL, TOKENS_TOTAL
 from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_lab.chaos.counted import GAP, PRICE, Answers, Fate, compare, cost_of, tokens_of, usd_of
 from chatfleet_lab.chaos.fleet import CONTINUED, MODELS, Fleet, Pod, Settings
-from chatfleet_lab.chaos.scenario import Findings, Scenario, Trial
+from chatfleet_lab.chaos.scenario import LOOK, Findings, Scenario, Trial
 from harness.clients.client import ClientAPI, Question, Tokens
 from harness.polling import eventually_async
-from harness.redis.proxied import open_single
+from harness.redis.proxied import open_direct
 from harness.upstream.script import Script
 from harness.upstream.wires import INPUT_TOKENS
 
@@ -66,7 +66,7 @@ async def play(trial: Trial) -> Findings:
     """Let answers end, leave others, kill pods that write some, and look what was counted."""
     found, answers = Findings(), Answers()
     for number in range(LOADS[trial.size].rounds):
-        async with open_single(trial.folder / f"redis-{number}") as redis:
+        async with open_direct(trial.folder / f"redis-{number}") as redis:
             settings = Settings(redis_url=redis.url, pricing=PRICING, server=trial.server_without("records"))
             async with trial.fleet(settings, pods=STEADY + LOADS[trial.size].victims) as fleet:
                 of_round = await _Round(trial, found, fleet).play()
@@ -110,7 +110,7 @@ class _Round:
             return not counted
 
         with suppress(TimeoutError):
-            await eventually_async(agree)
+            await eventually_async(agree, every=LOOK)
         self._found.require(not counted, counted)
 
     async def _disagreement(self, questions: Sequence[Question], told: Decimal) -> str:
@@ -189,7 +189,7 @@ class _Round:
 
     async def _settle(self) -> None:
         """Return when all is counted, or should be."""
-        await eventually_async(self._dead_are_gone)
+        await eventually_async(self._dead_are_gone, every=LOOK)
         began, scripts = monotonic(), [question.script for _, question in self._answers.asked.values()]
 
         async def are_counted() -> bool:
@@ -200,7 +200,7 @@ class _Round:
             return ended and not self._answers.missing()
 
         with suppress(TimeoutError):
-            await eventually_async(are_counted, seconds=SETTLED[self._trial.variant])
+            await eventually_async(are_counted, seconds=SETTLED[self._trial.variant], every=LOOK)
             self._found.figures["counted within s"] = round(monotonic() - began, 1)
         if self._trial.protected:
             await self._require_status()
@@ -216,7 +216,7 @@ class _Round:
             return reported == total.cost_usd
 
         with suppress(TimeoutError):
-            await eventually_async(is_reported)
+            await eventually_async(is_reported, every=LOOK)
         self._found.require(
             reported == total.cost_usd, f"The status has {reported} USD, and the sums {total.cost_usd}."
         )
