@@ -41,7 +41,8 @@ class Load(NamedTuple):
     """Seconds between two requests of a writer."""
 
 
-LOADS: Final = {"short": Load(1, 400, 2, 0.5), "long": Load(10, 100_000, 8, 0.5)}
+LOADS: Final = {"short": Load(1, 400, 4, 0.2), "long": Load(10, 100_000, 8, 0.5)}
+"""In short conversations end often: what a control loses of others is archived with their next message."""
 
 
 @dataclass
