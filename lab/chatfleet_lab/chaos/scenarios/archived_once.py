@@ -22,8 +22,9 @@ LENGTH: Final = 100
 """Of a conversation."""
 PATIENCE: Final = 10.0
 """Seconds for the reply to one request."""
-DOWN: Final = 7.0
-"""Seconds without PostgreSQL: longer than what is written waits before it is archived."""
+DOWN: Final = 10.0
+"""Seconds without PostgreSQL. A pod tries again 0.5, 1.5, 3.5 and 7.5 seconds after its end; the last of these finds
+conversations that ended more than `SETTLING_SECONDS` before, and have not reached PostgreSQL."""
 SECONDS: Final = 120.0
 """Far more than archiving takes, once everything is back: a killed writer's lease, and the longest pause."""
 READERS: Final = 8
@@ -41,7 +42,7 @@ class Load(NamedTuple):
     """Seconds between two requests of a writer."""
 
 
-LOADS: Final = {"short": Load(1, 400, 4, 0.2), "long": Load(10, 100_000, 8, 0.5)}
+LOADS: Final = {"short": Load(1, 400, 2, 0.2), "long": Load(10, 100_000, 8, 0.5)}
 """In short conversations end often: what a control loses of others is archived with their next message."""
 
 
