@@ -19,6 +19,8 @@ from harness.pods.fleet_pod import FleetPod, open_pod
 from harness.pods.runs import CALLER, STOP, TENANT, FakeProvider, collect, text
 from harness.polling import eventually_async
 
+pytestmark = pytest.mark.timed
+
 RUNS = 400
 RUN_TAKEOVER_DURATION_SECONDS = 3.0
 AT_ONCE = 20
@@ -89,7 +91,6 @@ def slowest(pod: FleetPod) -> float:
     return next(float(bucket) for bucket, _, count in rows if float(count) == most)
 
 
-@pytest.mark.timed
 async def test_hundreds_of_runs_of_a_dead_pod_are_taken_over_once_each_and_in_time(fleet: Fleet) -> None:
     successors = [FakeProvider(*QUICK), FakeProvider(*QUICK)]
     first = await fleet.pod(FakeProvider(600), capacity=RUNS)
@@ -109,7 +110,6 @@ async def test_hundreds_of_runs_of_a_dead_pod_are_taken_over_once_each_and_in_ti
     assert max(map(slowest, others)) <= RUN_TAKEOVER_DURATION_SECONDS + 1  # all pods and readers share this one process
 
 
-@pytest.mark.timed
 async def test_full_pods_end_what_they_have_no_room_for_and_leave_nothing(fleet: Fleet) -> None:
     successor = FakeProvider(600)
     first = await fleet.pod(FakeProvider(text("one "), 600), capacity=RUNS, continuation="prefill")

@@ -24,7 +24,7 @@ from chatfleet_contract.spec.pricing import Pricing
 from chatfleet_contract.spec.provider_types import ProviderType
 from chatfleet_contract.spec.providers import Model
 from harness.clients.events import EventParser
-from harness.net import LOOPBACK, free_port
+from harness.net import LOOPBACK, free_port, is_open
 from harness.pods.administered import ADMINISTRATOR, AS_OPS, OPS, WEB, secrets
 from harness.pods.api_process import Answer, ApiProcess, api_process, fetch
 from harness.polling import eventually
@@ -137,7 +137,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, topologies: Topologies) -> I
             api_process(folder / "other", settings, CHATFLEET_ADMIN_PORT=str(admin)) as other,
         ):
             found = Fleet(one, other, upstream, f"http://{LOOPBACK}:{admin}")
-            eventually(lambda: fetch(f"{found.admin}/admin/cache", **AS_OPS).status == 200)
+            eventually(lambda: is_open(admin) and fetch(f"{found.admin}/admin/cache", **AS_OPS).status == 200)
             yield found
 
 
