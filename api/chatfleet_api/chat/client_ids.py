@@ -47,7 +47,7 @@ async def ensure(
             await conversations.sessions.create(principal.tenant, made)
             return
         messages = tuple(item.stored(conversations.new_id(), now) for item in items)
-        conversations.sender.room().require((), Adding.of(messages))
+        conversations.sender.room().require((), Adding.of(messages, param="history"))
         append = Append(messages, now=now, expected_version=0, create=made)
         with suppress(ConversationConflictError):  # an equal request was first
             await conversations.sessions.append(principal.tenant, conversation, append)

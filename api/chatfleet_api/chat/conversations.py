@@ -73,7 +73,7 @@ class Conversations:
             await self.sessions.create(principal.tenant, conversation)
             return conversation
         messages = new.linked([item.stored(self.new_id(), now) for item in new.items])
-        self.sender.room().require((), Adding.of(messages))
+        self.sender.room().require((), Adding.of(messages, param=new.param))
         conversation = msgspec.structs.replace(conversation, head=new.head_of(messages))
         append = Append(messages, now=now, expected_version=None, create=conversation)
         await self.sessions.append(principal.tenant, conversation.id, append)

@@ -26,6 +26,8 @@ class NewConversation:
     title: str | None = None
     metadata: Mapping[str, Any] | None = None
     items: Sequence[NewItem] = field(default_factory=tuple)
+    param: str = "items"
+    """The field that has the items."""
     created_at: str | None = None
     """As conversations carry times; None: now."""
     parents: Mapping[int, int] = field(default_factory=dict)

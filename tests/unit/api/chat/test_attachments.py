@@ -237,6 +237,7 @@ async def test_a_conversation_has_a_bounded_size_of_them_and_text_goes_on() -> N
     assert f"would have {3 * len(PNG)} bytes of attachments" in refused.json()["message"]
     item = {"role": "user", "content": [{"type": "input_image", "image_url": url(PNG)}]}
     assert full(await ask(served.app, post(items, {"items": [item]})), "items")
+    assert full(await ask(served.app, post("/v1/conversations", {"items": [item] * 3})), "items")
     response = {"model": "m", "input": [item], "conversation": f"conv_{conversation}"}
     assert full(await ask(served.app, post("/v1/responses", response)), "input")
     assert (await ask(served.app, post(f"{BASE}/{conversation}/messages", {"content": "And?"}))).status == 200
@@ -246,7 +247,8 @@ async def test_a_conversation_has_a_bounded_size_of_them_and_text_goes_on() -> N
     assert (await send(served, conversation, attached())).status == 200
     assert (await ask(served.app, post(f"{BASE}/import", document))).status == 201
     served.change("conversations", attachments=Attachments(max_bytes=1000, max_bytes_per_conversation=1000))
-    assert (await ask(served.app, post(f"{BASE}/import", document))).json()["code"] == "conversation_full"
+    refused = await ask(served.app, post(f"{BASE}/import", document))
+    assert (refused.json()["code"], refused.json()["param"]) == ("conversation_full", "messages")
     assert (await ask(served.app, post(f"{BASE}/{conversation}/messages", {"content": "And?"}))).status == 200
 
 

@@ -1,5 +1,6 @@
 """Data of items is taken out and comes back byte for byte; what would not come back so stays where it is."""
 
+import json
 from base64 import b64encode
 from hashlib import sha256
 from typing import Any
@@ -13,6 +14,8 @@ from chatfleet_api.sessions.store import Attached, StoredMessage
 DATA = bytes(range(256)) * 8
 ENCODED = b64encode(DATA).decode()
 URL = f"data:image/png;base64,{ENCODED}"
+MANY = b64encode(DATA * 16).decode()
+URL_OF_MANY = f"data:image/png;base64,{MANY}"
 NOW = "2026-01-01T00:00:00.000+00:00"
 
 
@@ -82,6 +85,44 @@ def test_a_message_without_an_item_is_not_looked_through() -> None:
 def test_the_size_of_data_is_known_without_decoding_it(lengths: tuple[int, ...]) -> None:
     images = [image(f"data:image/png;base64,{b64encode(bytes(length)).decode()}") for length in lengths]
     assert data_size(item_of(*images, {"type": "input_text", "text": '";base64,AAAA'})) == sum(lengths)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        URL_OF_MANY.replace("/", "\\/"),
+        URL_OF_MANY.replace("data:", "DATA:"),
+        URL_OF_MANY.replace(";base64,", ";BASE64,"),
+        URL_OF_MANY.replace("data:", "\\u0064ata:"),
+        MANY,
+        MANY.replace("+", "-").replace("/", "_"),
+        MANY.replace("/", "\\/"),
+        MANY.replace("A", "\\u0041"),
+        "\\r\\n".join(MANY[at : at + 76] for at in range(0, len(MANY), 76)),
+    ],
+    ids=["slashes", "DATA", "BASE64", "head escaped", "raw", "for URLs", "raw slashes", "escaped", "lines"],
+)
+def test_the_size_of_data_in_any_other_form_is_known_but_for_its_first_characters(value: str) -> None:
+    other = f'{{"type": "image_generation_call", "result": "{value}"}}'
+    least = len(DATA) * 16 - LEAST_CHARACTERS
+
+    assert least < data_size(other) <= len(value)
+    assert least + len(DATA) < data_size(item_of(image(), {"x": 1}).replace('{"x":1}', other)) <= len(value) + len(DATA)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello world. " * 1000,
+        "日本語。" * 1000,
+        json.dumps("日本語。" * 1000)[1:-1],
+        json.dumps(json.dumps([{"id": at} for at in range(1000)], separators=(",", ":")))[1:-1],
+        "A" * (LEAST_CHARACTERS - 1),
+    ],
+    ids=["words", "no spaces", "escaped", "JSON", "short"],
+)
+def test_text_is_no_data(text: str) -> None:
+    assert data_size(f'{{"role": "user", "content": "{text}"}}') == 0
 
 
 def test_what_is_lost_becomes_a_text_so_that_the_conversation_goes_on() -> None:

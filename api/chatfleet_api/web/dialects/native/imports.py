@@ -88,6 +88,7 @@ def read_import(raw: bytes) -> NewConversation:
         title=body.title,
         metadata=bounded(body.metadata or {}),
         items=[_message(message, f"messages[{index}]") for index, message in enumerate(messages)],
+        param="messages",
         parents=_parents(messages, places),
         head=None if body.head is None else _place(places, body.head, "head"),
         created_at=None if body.created_at is None else _time(body.created_at, "created_at"),

@@ -75,7 +75,8 @@ class SendToSession(ConversationEndpoint):
     async def _made(self, principal: Principal, sent: Sent, user: str | None, key: str | None) -> str:
         """Make a session, with an id that the server chooses, and return it; the same one for the same key."""
         if key is None:
-            return (await self._conversations.create(principal, NewConversation(user_id=user, items=sent.history))).id
+            new = NewConversation(user_id=user, items=sent.history, param="history")
+            return (await self._conversations.create(principal, new)).id
         session = conversation_of(principal, f"session\n{key}")
         await ensure(self._conversations, principal, session, user=user, items=sent.history)
         return session
