@@ -94,7 +94,7 @@ class ArchiveKeeper:
             wanted = self._batch
             found = await self._marks.look(wanted)
             if found.due:
-                await self._write(archive, self._term, found)
+                await self._write(archive, self._term, found, wanted=wanted)
             self._batch, self._retry = min(2 * wanted, BATCH), FIRST_RETRY_SECONDS
         except TermLostError:
             self._term = None
@@ -106,7 +106,7 @@ class ArchiveKeeper:
             return self._retry
         return 0.0 if len(found.due) == wanted else POLL_SECONDS
 
-    async def _write(self, archive: "PostgresArchive", term: int, found: Queued) -> None:
+    async def _write(self, archive: "PostgresArchive", term: int, found: Queued, *, wanted: int) -> None:
         """Write one batch. One that alone is too much for Redis or PostgreSQL stops no other."""
         from chatfleet_api.archive.postgres import TooSlowError  # noqa: PLC0415  # only with an archive
 
@@ -115,8 +115,8 @@ class ArchiveKeeper:
             changes = await read_changes(self._redis, found.due)
             failed = await _rejected(archive, term, changes)
         except (ChatError, TooSlowError) as error:
-            if len(found.due) > 1:
-                raise  # there are fewer next time
+            if wanted > 1:
+                raise  # fewer are wanted next time; until then, a delay may pass
             detail = error.detail if isinstance(error, ChatError) else None
             changes, failed = (), {found.due[0]: detail or str(error)}
         done = [each for each in changes if each.marked not in failed]

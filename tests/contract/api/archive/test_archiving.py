@@ -24,7 +24,13 @@ from chatfleet_api.archive import marks as marking
 from chatfleet_api.archive.changes import Changes
 from chatfleet_api.archive.keeper import ArchiveKeeper
 from chatfleet_api.archive.marks import Marks, Queued, marks_keys, writer_key
-from chatfleet_api.archive.postgres import PostgresArchive, RejectedRowsError, TermLostError, UnavailableError
+from chatfleet_api.archive.postgres import (
+    PostgresArchive,
+    RejectedRowsError,
+    TermLostError,
+    TooSlowError,
+    UnavailableError,
+)
 from chatfleet_api.domain.errors import ChatError, Code
 from chatfleet_api.domain.events import Usage
 from chatfleet_api.domain.live import Live
@@ -459,6 +465,24 @@ async def test_a_conversation_that_is_too_much_alone_stops_no_other(
     async with shop.pod():
         await eventually_async(partial(_waits, shop, 1))
     assert [str(row["conversation_id"]) for row in shop.rows(MESSAGES)] == [other]
+
+
+async def test_a_delay_that_passes_sets_no_conversation_aside(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, delays = PostgresArchive.write, [TooSlowError("canceling statement due to statement timeout")] * 3
+
+    async def slow(self: PostgresArchive, changes: Sequence[Changes], term: int) -> None:
+        if delays:
+            raise delays.pop()
+        await write(self, changes, term)
+
+    monkeypatch.setattr(PostgresArchive, "write", slow)
+    shop = Shop(single, postgres.database(), tmp_path)
+    await shop.say(await shop.conversation(), message("hi"))
+    async with shop.pod():
+        await shop.archived()  # which takes a minute for one that is set aside
+    assert delays == []
 
 
 def _written(shop: Shop) -> list[dict[str, Any]]:
