@@ -93,8 +93,14 @@ class ArchiveKeeper:
                 self._term = await archive.begin_term()
             wanted = self._batch
             found = await self._marks.look(wanted)
-            if found.due:
-                await self._write(archive, self._term, found, wanted=wanted)
+            again = [each for each in found.due if each[:2] in self._failed]
+            others = [each for each in found.due if each not in again]
+            for due, most in (
+                (others, wanted),
+                (again[:1], 1),
+            ):  # one again a step: it may be slow, and the lease is short
+                if due:
+                    await self._write(archive, self._term, found._replace(due=due), wanted=most)
             self._batch, self._retry = min(2 * wanted, BATCH), FIRST_RETRY_SECONDS
         except TermLostError:
             self._term = None

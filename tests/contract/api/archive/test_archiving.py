@@ -485,6 +485,31 @@ async def test_a_delay_that_passes_sets_no_conversation_aside(
     assert delays == []
 
 
+async def test_what_was_too_much_is_tried_again_beside_the_batch(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marking, "RETRY_FAILED_SECONDS", 0.0)
+    write, tried = PostgresArchive.write, list[list[str]]()
+    shop = Shop(single, postgres.database(), tmp_path)
+    large = await shop.conversation()
+    await shop.say(large, message("large"))
+
+    async def slow(self: PostgresArchive, changes: Sequence[Changes], term: int) -> None:
+        tried.append([each.marked.conversation for each in changes])
+        if large in tried[-1]:
+            raise TooSlowError("canceling statement due to statement timeout")
+        await write(self, changes, term)
+
+    monkeypatch.setattr(PostgresArchive, "write", slow)
+    async with shop.pod():
+        await eventually_async(lambda: len(tried) >= 8)  # of 100, 50, 25, 12, 6, 3 and 1; then again
+        for _ in range(5):
+            await shop.say(await shop.conversation(), message("hi"))
+        await eventually_async(partial(_waits, shop, 1))
+    assert len(shop.rows(MESSAGES)) == 5
+    assert [each for each in tried if large in each and len(each) > 1] == []
+
+
 def _written(shop: Shop) -> list[dict[str, Any]]:
     with suppress(psycopg.Error):
         return shop.rows(MESSAGES)
