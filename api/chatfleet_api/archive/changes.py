@@ -58,8 +58,9 @@ DONE: Final = """
 local updated, archived, ttl = unpack(ARGV)
 if not redis.call('HGET', KEYS[1], 'record') then return end
 redis.call('HSET', KEYS[1], 'archived', archived)
+if ttl == '' then return end
 redis.call('HDEL', KEYS[1], 'unarchived')
-if ttl ~= '' and redis.call('HGET', KEYS[1], 'updated') == updated then
+if redis.call('HGET', KEYS[1], 'updated') == updated then
   redis.call('EXPIRE', KEYS[1], ttl)
   redis.call('EXPIRE', KEYS[2], ttl)
   return redis.call('HGET', KEYS[1], 'attachments')

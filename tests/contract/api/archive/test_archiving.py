@@ -42,7 +42,7 @@ from chatfleet_api.sessions.feedback import Feedback
 from chatfleet_api.sessions.keys import attachment_keys, conversation_keys
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage, removed
 from chatfleet_contract.report import State
-from harness.pods.archived import NOW, TENANTS, TTL, Shop, message
+from harness.pods.archived import NOW, NOWHERE, TENANTS, TTL, Shop, message
 from harness.polling import eventually_async
 from harness.postgres import PostgresServer, pooled, postgres_server
 
@@ -532,6 +532,23 @@ async def test_a_long_conversation_is_archived_in_parts_and_in_order(
         await shop.archived()
         assert keeper.messages == 251  # each was read once
     assert [row["content"] for row in shop.rows(MESSAGES)] == [*texts, "the last"]
+
+
+async def test_what_was_not_taken_is_deleted_by_age_only_once_all_of_it_is_archived(
+    single: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changing, "MAX_ENTRIES", 1)
+    shop, marks, later = (
+        Shop(single, NOWHERE, tmp_path),
+        Marks(single, settling=0),
+        datetime.now(UTC) + timedelta(days=1),
+    )
+    await shop.say(await shop.conversation(), message("first"), message("last"))
+    due = (await marks.look(1)).due
+    await changing.note_unarchived(single, due, TTL)
+    for deleted in (0, 1):
+        await changing.note_archived(single, await changing.read_changes(single, due), TTL)
+        assert await shop.in_redis.delete_older("acme", later, limit=10) == deleted
 
 
 async def test_what_is_deleted_by_age_stays_in_the_archive_and_goes_only_once_it_is_there(
