@@ -162,10 +162,11 @@ class PostgresArchive:
                 yield connection
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
             raise RejectedRowsError(_first_line(error)) from error
+        except psycopg.errors.QueryCanceled as error:
+            raise TooSlowError(_first_line(error)) from error  # the connections are sound
         except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as error:
             await self._disconnect()
-            failure = TooSlowError if isinstance(error, psycopg.errors.QueryCanceled) else UnavailableError
-            raise failure(await self._cause(error)) from error
+            raise UnavailableError(await self._cause(error)) from error
 
     async def _open(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
         if self._closed:

@@ -605,3 +605,21 @@ async def test_a_writer_of_an_earlier_term_writes_nothing(postgres: PostgresServ
         await archive.write([], second)
     finally:
         await archive.aclose()
+
+
+async def test_a_statement_that_takes_too_long_closes_no_connection(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.database()
+    archive = PostgresArchive(lambda: url, "tests/archive")
+    term = await archive.begin_term()
+    process = partial(archive.read, "acme", "SELECT pg_backend_pid()::text", {})
+    try:
+        before = await process()
+        monkeypatch.setattr(statements, "BEGIN", statements.BEGIN.replace("%(timeout)s", "'300ms'"))
+        monkeypatch.setattr(statements, "TERM", "SELECT pg_sleep(5)")
+        with pytest.raises(TooSlowError, match="statement timeout"):
+            await archive.write([], term)
+        assert await process() == before
+    finally:
+        await archive.aclose()
