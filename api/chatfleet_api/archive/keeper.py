@@ -104,6 +104,7 @@ class ArchiveKeeper:
             self._batch, self._retry = min(2 * wanted, BATCH), FIRST_RETRY_SECONDS
         except TermLostError:
             self._term = None
+            self._failed.clear()
             return CHECK_SECONDS
         except (UnavailableError, ChatError) as error:
             logger.debug("Nothing is archived: %s", error)

@@ -371,6 +371,21 @@ async def test_a_conversation_that_postgresql_rejects_stops_no_other(
     assert [each.content for each in await shop.sessions.messages("acme", broken)] == ["x"]
 
 
+async def test_a_pod_whose_term_is_lost_forgets_what_was_rejected(
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    shop = Shop(single, postgres.database(), tmp_path)
+    await shop.say(await shop.conversation(), StoredMessage("no-uuid", "user", "x", NOW))
+    async with shop.pod() as keeper:
+        await eventually_async(lambda: keeper.oldest_seconds > 1)
+        other = PostgresArchive(lambda: shop.url, "local/local")
+        await other.begin_term()
+        await other.aclose()
+        await shop.say(await shop.conversation(), message("hi"))
+        await eventually_async(partial(_waits, shop, 1))
+        await eventually_async(lambda: keeper.oldest_seconds == 0)
+
+
 async def test_what_was_rejected_is_archived_once_it_is_taken_and_is_deleted_by_age_again(
     single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
