@@ -72,7 +72,7 @@ class PostgresArchive:
             UnavailableError: also when the login lacks rights; the message has them.
         """
         try:
-            async with await connect(self._read_url()) as connection:
+            async with await connect(self._url()) as connection:
                 await upgrade(connection, migrations(), wait_seconds=MIGRATION_SECONDS)
         except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as error:
             raise UnavailableError(_first_line(error)) from error
@@ -169,18 +169,21 @@ class PostgresArchive:
             raise UnavailableError(await self._cause(error)) from error
 
     async def _open(self) -> AsyncConnectionPool[AsyncConnection[Any]]:
-        if self._closed:
-            raise UnavailableError("its connections are closed, because another URL is used or the pod ends")
-        kwargs = {**arguments_of(self._read_url()), "autocommit": True}
+        kwargs = {**arguments_of(self._url()), "autocommit": True}
         self._pool = pool = AsyncConnectionPool(kwargs=kwargs, min_size=1, max_size=MAX_CONNECTIONS, open=False)
         await pool.open()
         return pool
+
+    def _url(self) -> str:
+        if self._closed:
+            raise UnavailableError("its connections are closed, because another URL is used or the pod ends")
+        return self._read_url()
 
     async def _cause(self, error: Exception) -> str:
         """Return why PostgreSQL cannot be used; the pool alone knows that it has no connection."""
         if isinstance(error, psycopg.OperationalError):
             try:
-                await (await connect(self._read_url())).close()
+                await (await connect(self._url())).close()
             except (psycopg.Error, PostgresURLError, OSError, UnicodeDecodeError) as cause:
                 return _first_line(cause)
         return _first_line(error)

@@ -237,7 +237,7 @@ async def test_postgresql_that_is_down_stops_no_conversation_and_is_reported(
 
 
 async def test_another_url_file_replaces_one_archive_by_one_for_all_who_look_at_once(
-    single: RedisClient, postgres: PostgresServer, tmp_path: Path
+    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Shop(single, postgres.database(), tmp_path)
     (other := tmp_path / "other").write_text(shop.url)
@@ -251,6 +251,7 @@ async def test_another_url_file_replaces_one_archive_by_one_for_all_who_look_at_
     opened = set(await asyncio.gather(keeper.available(), keeper.available()))
     assert opened == {await keeper.available()}
     assert former not in opened
+    monkeypatch.setattr("chatfleet_api.archive.postgres.connect", pytest.fail)
     for use in (former.check, former.begin_term, partial(former.read, "acme", "SELECT 'a'", {})):
         with pytest.raises(UnavailableError, match="its connections are closed"):  # who still has it opens no others
             await use()
