@@ -140,7 +140,7 @@ class ArchiveKeeper:
             self._failed.pop(each.marked[:2], None)
         for marked, why in failed.items():
             self._failed.setdefault(marked[:2], marked.at)
-            logger.error("Conversation %s is not archived: %s", marked.conversation, why)
+            logger.error("Conversation %s of tenant %s is not archived: %s", marked.conversation, marked.tenant, why)
 
     async def _opened(self) -> "PostgresArchive | None":
         """Return the archive of the current configuration, None when there is none; one for all who call at once."""

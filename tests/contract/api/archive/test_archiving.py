@@ -388,7 +388,11 @@ async def test_a_pod_whose_term_is_lost_forgets_what_was_rejected(
 
 
 async def test_what_was_rejected_is_archived_once_it_is_taken_and_is_deleted_by_age_again(
-    single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    single: RedisClient,
+    postgres: PostgresServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(marking, "RETRY_FAILED_SECONDS", 0.1)
     write, repaired = PostgresArchive.write, list[bool]()
@@ -411,6 +415,7 @@ async def test_what_was_rejected_is_archived_once_it_is_taken_and_is_deleted_by_
 
         await eventually_async(is_kept)  # each attempt does
         assert await shop.in_redis.delete_older("acme", later, limit=10) == 0
+        assert f"Conversation {conversation} of tenant acme is not archived: value too long" in caplog.messages
         repaired.append(True)
         await shop.archived()
         await eventually_async(lambda: keeper.oldest_seconds == 0)
