@@ -51,7 +51,11 @@ class Forked:
 
     def __init__(self, guard: socket.socket) -> None:
         guard.settimeout(FORK_SECONDS)
-        pid, descriptors, *_ = socket.recv_fds(guard, 32, 1)
+        try:
+            pid, descriptors, *_ = socket.recv_fds(guard, 32, 1)
+        except TimeoutError as late:
+            guard.close()
+            raise StartError(f"the fork server has not forked within {FORK_SECONDS} s") from late
         if not pid:
             guard.close()
             raise StartError("the fork server has ended; its error is in the output of the tests")
@@ -146,7 +150,8 @@ def main() -> int | str | None:
             if not message:
                 return 0
             request = msgspec.json.decode(message, type=Request)
-            importlib.import_module(request.module)
+            with suppress(Exception):  # it fails again in the fork, and what it raises is in the log of that
+                importlib.import_module(request.module)
             gc.freeze()
             if not os.fork():
                 break

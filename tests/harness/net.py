@@ -31,12 +31,16 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, at any address, and that no process of this harness was given and runs."""
-    while True:
+    """Return a port that nobody listens on, at any address, and that no running process was given by this function.
+
+    That holds among the processes of one user with one folder for temporary files.
+    """
+    for _ in range(len(_PORTS)):
         port = choice(_PORTS)
         if port not in _given and _lock(port) and _is_free(port):
             _given.add(port)
             return port
+    raise RuntimeError(f"no port of {_PORTS} is free; end what holds them")
 
 
 def _lock(port: int) -> bool:

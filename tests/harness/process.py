@@ -218,7 +218,9 @@ def _not_ready(program: Program, seconds: float) -> StartError:
 
 def _listens(pid: int, port: int) -> bool:
     """Return whether a process of this machine has the socket on which a port's connections come in (proc(5))."""
-    own = {link for link in map(_target, Path(f"/proc/{pid}/fd").glob("*")) if link.startswith("socket:")}
+    own = set[str]()
+    with suppress(FileNotFoundError):  # it has ended
+        own = {*map(_target, Path(f"/proc/{pid}/fd").iterdir())}
     return any(f"socket:[{inode}]" in own for inode in _inodes_of(port))
 
 

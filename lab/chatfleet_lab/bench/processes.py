@@ -13,6 +13,7 @@ START_SECONDS: Final = 60.0
 """Time that a server gets until it answers."""
 PRIORITY: Final = -12
 """Nice value of all that takes part, where that is allowed, so that other work on the machine disturbs it less."""
+_SESSION: Final = Path("/proc/self/autogroup")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -52,11 +53,15 @@ def take_cores() -> Cores:
         raise RuntimeError("the benchmark needs two cores: one for the load, one for the server under test")
     os.sched_setaffinity(0, usable[:1])
     with suppress(OSError):
-        session = Path("/proc/self/autogroup")  # "/autogroup-123 nice 0": also the caller's shell is of this session
-        before = session.read_text().split()[-1]
-        session.write_text(str(PRIORITY))
-        atexit.register(session.write_text, before)
+        before = _SESSION.read_text().split()[-1]  # of "/autogroup-123 nice 0": the caller's shell is of it, too
+        _SESSION.write_text(str(PRIORITY))
+        atexit.register(_restore, before)
     return Cores(usable[0], usable[-1])
+
+
+def _restore(priority: str) -> None:
+    with suppress(OSError):
+        _SESSION.write_text(priority)
 
 
 class Server:

@@ -75,3 +75,12 @@ def test_it_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
     command = (sys.executable, "-c", ORPHAN.format(variables=variables))
     printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=50).stdout
     eventually(lambda: has_ended(int(printed)))
+
+
+def test_a_module_that_cannot_be_imported_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with api_process(tmp_path, scripted("echo")) as pod:
+        with forked("program", "chatfleet_api.absent", folder=tmp_path / "other", environment={}) as program:
+            assert program.exit_status() == 1
+            assert "No module named 'chatfleet_api.absent'" in program.last_words()
+        assert pod.has_started()
