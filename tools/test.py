@@ -35,8 +35,8 @@ class Step(NamedTuple):
 Lane: TypeAlias = tuple[Step, ...]
 Phase: TypeAlias = tuple[Lane, ...]
 
-COMPUTES = 10
-"""Niceness of what only computes: a tenth of a core when something beside it computes, too."""
+COMPUTES = 3
+"""Niceness of what only computes: half the share of a core that something beside it gets (sched(7))."""
 
 PHASES: tuple[Phase, ...] = (
     (

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
-from chatfleet_lab.chaos.fleet import Fleet, Settings
+from chatfleet_lab.chaos.fleet import Fleet, Pod, Settings
 from chatfleet_lab.chaos.scenario import AGAIN, LOOK, Findings, Scenario, Trial
 from harness.clients.client import NoStreamError
 from harness.polling import eventually_async
@@ -23,8 +23,8 @@ LENGTH: Final = 100
 PATIENCE: Final = 10.0
 """Seconds for the reply to one request."""
 DOWN: Final = 10.0
-"""Seconds without PostgreSQL. A pod tries again 0.5, 1.5, 3.5 and 7.5 seconds after its end; the last of these finds
-conversations that ended more than `SETTLING_SECONDS` before, and have not reached PostgreSQL."""
+"""Seconds without PostgreSQL. The pod that archives takes conversations out of the queue about 6.5 s after its end, and
+waits for it until 11.5 s: what a pod that is killed meanwhile has in its hands, its successor must find."""
 SECONDS: Final = 120.0
 """Far more than archiving takes, once everything is back: a killed writer's lease, and the longest pause."""
 READERS: Final = 8
@@ -70,7 +70,7 @@ async def play(trial: Trial) -> Findings:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(load.writers):
                         group.create_task(_write(trial, fleet, written, load))
-                    await _hurt(trial, fleet, database, load.rounds)
+                    await _hurt(fleet, redis, database, load.rounds)
                     written.hurt = False
                 await _queue_is_empty(redis)
                 archived = _archived(database)
@@ -96,15 +96,23 @@ async def _write(trial: Trial, fleet: Fleet, written: Written, load: Load) -> No
         await asyncio.sleep(AGAIN)
 
 
-async def _hurt(trial: Trial, fleet: Fleet, database: PostgresServer, rounds: int) -> None:
-    """Kill PostgreSQL while a pod archives, then a pod, and bring both back."""
+async def _hurt(fleet: Fleet, redis: Redis, database: PostgresServer, rounds: int) -> None:
+    """Kill PostgreSQL while a pod archives, then that pod, and bring both back."""
     for _ in range(rounds):
         await eventually_async(partial(_has_more, database, _count(database)), seconds=SECONDS, every=LOOK)
         database.crash()
         await asyncio.sleep(DOWN)
-        trial.random.choice(fleet.running).program.kill()
+        (await _archiving(fleet, redis)).program.kill()
         database.start()
         await fleet.add()
+
+
+async def _archiving(fleet: Fleet, redis: Redis) -> Pod:
+    """Return the pod that has the lease of the archive."""
+    server = redis.servers[0]
+    (lease,) = await server.command("KEYS", "*archive-writer")
+    owner = str(await server.command("GET", lease))
+    return next(pod for pod in fleet.running if f"pod-{pod.port}/" in owner)
 
 
 async def _queue_is_empty(redis: Redis) -> None:
