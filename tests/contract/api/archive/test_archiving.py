@@ -42,7 +42,7 @@ from chatfleet_api.sessions.feedback import Feedback
 from chatfleet_api.sessions.keys import attachment_keys, conversation_keys
 from chatfleet_api.sessions.store import Append, Conversation, StoredMessage, removed
 from chatfleet_contract.report import State
-from harness.pods.archived import NOW, NOWHERE, TENANTS, TTL, Shop, message
+from harness.pods.archived import NOW, NOWHERE, SETTLING, TENANTS, TTL, Shop, message
 from harness.polling import eventually_async
 from harness.postgres import PostgresServer, pooled, postgres_server
 
@@ -509,7 +509,7 @@ async def test_a_delay_that_passes_sets_no_conversation_aside(
 async def test_what_was_too_much_is_tried_again_beside_the_batch(
     single: RedisClient, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(marking, "RETRY_FAILED_SECONDS", 0.0)
+    monkeypatch.setattr(marking, "RETRY_FAILED_SECONDS", -SETTLING)  # it is due at each look
     write, tried = PostgresArchive.write, list[list[str]]()
     shop = Shop(single, postgres.database(), tmp_path)
     large = await shop.conversation()
