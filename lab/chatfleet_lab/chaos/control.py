@@ -103,9 +103,16 @@ def marks() -> None:
     """Let the queue of the archive forget what it hands out, as one does that waits for no acknowledgement."""
     write = ArchiveKeeper._write  # noqa: SLF001
 
-    async def forgetful(self: ArchiveKeeper, archive: Any, term: int, found: Queued) -> None:  # noqa: ANN401  # as it is
+    async def forgetful(
+        self: ArchiveKeeper,
+        archive: Any,
+        term: int,
+        found: Queued,
+        *,
+        wanted: int,  # noqa: ANN401  # as it is
+    ) -> None:
         await self._marks.settle(found.at, [(each, "done") for each in found.due])
-        await write(self, archive, term, found)
+        await write(self, archive, term, found, wanted=wanted)
 
     put(ArchiveKeeper, "_write", forgetful)
 
