@@ -105,11 +105,11 @@ def marks() -> None:
 
     async def forgetful(
         self: ArchiveKeeper,
-        archive: Any,
+        archive: Any,  # noqa: ANN401  # as it is
         term: int,
         found: Queued,
         *,
-        wanted: int,  # noqa: ANN401  # as it is
+        wanted: int,
     ) -> None:
         await self._marks.settle(found.at, [(each, "done") for each in found.due])
         await write(self, archive, term, found, wanted=wanted)
