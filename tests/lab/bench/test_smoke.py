@@ -33,6 +33,7 @@ async def test_every_subject_streams_all_its_tokens(subject: Subject, tmp_path: 
         assert run.process.resident() > 1_000_000
 
 
+@pytest.mark.timed
 async def test_a_token_is_timed_from_the_upstreams_sending(tmp_path: Path, cores: Cores) -> None:
     async with running(DIRECT, tmp_path, cores) as run, held(run.target, Workload(20, 100), streams=1) as tally:
         connection = await run.target.connect(tally)
