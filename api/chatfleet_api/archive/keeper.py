@@ -92,15 +92,11 @@ class ArchiveKeeper:
             if self._term is None:
                 self._term = await archive.begin_term()
             wanted = self._batch
-            found = await self._marks.look(wanted)
-            again = [each for each in found.due if each[:2] in self._failed]
-            others = [each for each in found.due if each not in again]
-            for due, most in (
-                (others, wanted),
-                (again[:1], 1),
-            ):  # one again a step: it may be slow, and the lease is short
-                if due:
-                    await self._write(archive, self._term, found._replace(due=due), wanted=most)
+            found, failed = await self._marks.look(wanted), {*self._failed}
+            if due := [each for each in found.due if each[:2] not in failed]:
+                await self._write(archive, self._term, found._replace(due=due), wanted=wanted)
+            if again := [each for each in found.due if each[:2] in failed]:  # one a step: it may outlast the lease
+                await self._write(archive, self._term, found._replace(due=again[:1]), wanted=1)
             self._batch, self._retry = min(2 * wanted, BATCH), FIRST_RETRY_SECONDS
         except TermLostError:
             self._term = None

@@ -43,7 +43,7 @@ class Load(NamedTuple):
 
 
 LOADS: Final = {"short": Load(1, 400, 2, 0.2), "long": Load(10, 100_000, 8, 0.5)}
-"""In short conversations end often: what a control loses of others is archived with their next message."""
+"""Conversations end often in the short form: what a control loses of others is archived with their next message."""
 
 
 @dataclass
